@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
+/*
+ * Headers and checksums of Ethernet, IP, TCP and UDP.  Owns no state; reads
+ * only bytes that were copied from the host or the wire before.
+ */
+#include "port.h"
+
+/*
+ * Internet checksum (RFC 1071) in native byte order: one's complement sums do
+ * not care, as long as the result is stored the way that it was loaded.
+ */
+uint64_t fw_csum_add(uint64_t sum, const uint8_t *p, uint32_t len)
+{
+	uint64_t a = 0, b = 0, w[2];
+	uint32_t half;
+	uint16_t last;
+
+	while (len >= 16) {
+		memcpy(w, p, 16);
+		a += (w[0] & UINT32_MAX) + (w[0] >> 32);
+		b += (w[1] & UINT32_MAX) + (w[1] >> 32);
+		p += 16;
+		len -= 16;
+	}
+	sum = (sum & UINT32_MAX) + (sum >> 32);
+	a = (a & UINT32_MAX) + (a >> 32);
+	b = (b & UINT32_MAX) + (b >> 32);
+	sum += a + b;
+	while (len >= 4) {
+		memcpy(&half, p, 4);
+		sum += half;
+		p += 4;
+		len -= 4;
+	}
+	while (len) {
+		uint32_t n = len < 2 ? 1 : 2;
+
+		last = 0;
+		memcpy(&last, p, n);
+		sum += last;
+		p += n;
+		len -= n;
+	}
+	return sum;
+}
+
+/* The sum in 16 bits, not yet complemented */
+uint16_t fw_csum_fold(uint64_t sum)
+{
+	sum = (sum & UINT32_MAX) + (sum >> 32);
+	sum = (sum & UINT32_MAX) + (sum >> 32);
+	sum = (sum & 0xffff) + (sum >> 16);
+	sum = (sum & 0xffff) + (sum >> 16);
+	return (uint16_t)sum;
+}
+
+/* A folded sum of bytes that start at an odd offset */
+uint16_t fw_csum_swap(uint16_t sum)
+{
+	return __builtin_bswap16(sum);
+}
+
+/* Sum of the pseudo header, RFC 9293 3.1 and RFC 8200 8.1 */
+uint64_t fw_pseudo_sum(const uint8_t *l3, uint8_t ip_version, uint8_t proto, uint32_t l4_len)
+{
+	uint8_t tail[8] = { 0 };
+	uint64_t sum;
+
+	sum = ip_version == 4 ? fw_csum_add(0, l3 + 12, 8) : fw_csum_add(0, l3 + 8, 32);
+	fw_put_be32(tail, l4_len);
+	tail[7] = proto;
+	return fw_csum_add(sum, tail, sizeof(tail));
+}
+
+/* Toeplitz hash of @data, at most SEALNIC_RSS_KEY - 4 bytes */
+uint32_t fw_toeplitz(const uint8_t key[SEALNIC_RSS_KEY], const uint8_t *data, uint32_t len)
+{
+	uint32_t hash = 0, window = fw_get_be32(key);
+
+	for (uint32_t i = 0; i < len; i++) {
+		for (int bit = 7; bit >= 0; bit--) {
+			if (data[i] >> bit & 1)
+				hash ^= window;
+			window = window << 1 | (key[i + 4] >> bit & 1);
+		}
+	}
+	return hash;
+}
+
+/*
+ * Find the headers in the first @linear bytes of a frame of @total bytes.
+ * Whatever does not fit or makes no sense is left out of @h.
+ */
+void fw_parse(struct fw_headers *h, const uint8_t *p, uint32_t linear, uint32_t total)
+{
+	uint32_t off = 14, l3_len, ip_len;
+	uint16_t type;
+
+	memset(h, 0, sizeof(*h));
+	if (linear < off)
+		return;
+	type = fw_get_be16(p + 12);
+	if (type == 0x8100) {
+		if (linear < off + FW_VLAN_TAG)
+			return;
+		h->vlan = true;
+		h->vlan_tci = fw_get_be16(p + 14);
+		type = fw_get_be16(p + 16);
+		off += FW_VLAN_TAG;
+	}
+
+	if (type == 0x0800 && linear >= off + 20 && p[off] >> 4 == 4) {
+		l3_len = (p[off] & 15) * 4u;
+		ip_len = fw_get_be16(p + off + 2);
+		if (l3_len < 20 || ip_len < l3_len || linear < off + l3_len ||
+		    ip_len > total - off)
+			return;
+		h->l3_off = (uint8_t)off;
+		h->ip_version = 4;
+		h->l4_off = (uint8_t)(off + l3_len);
+		h->l4_len = ip_len - l3_len;
+		if (!(fw_get_be16(p + off + 6) & 0x3fff))
+			h->proto = p[off + 9];
+	} else if (type == 0x86dd && linear >= off + 40 && p[off] >> 4 == 6) {
+		ip_len = fw_get_be16(p + off + 4);
+		if (ip_len > total - off - 40)
+			return;
+		h->l3_off = (uint8_t)off;
+		h->ip_version = 6;
+		h->l4_off = (uint8_t)(off + 40);
+		h->l4_len = ip_len;
+		h->proto = p[off + 6];
+	}
+}

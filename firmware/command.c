@@ -5,6 +5,9 @@
  */
 #include "port.h"
 
+/* Commands of one turn: a host that never stops must not hold up the others */
+#define COMMAND_BUDGET	64
+
 static bool event_room(const struct fw *fw)
 {
 	return fw->event_prod - fw_load32(&fw->seg->event_cons) <= fw->event_mask;
@@ -21,8 +24,13 @@ bool fw_event(struct fw *fw, struct sealnic_event *ev)
 	out = fw->plat->dma(fw->priv, fw->event_base +
 			    (uint64_t)(fw->event_prod & fw->event_mask) * sizeof(*out),
 			    sizeof(*out));
-	if (!out)
+	if (!out) {
+		/* nobody can be answered any more */
+		if (fw->state == SEALNIC_STATE_RUN)
+			fw_count_error(fw, &fw->n.err_addr);
+		fw_fault(fw, SEALNIC_SYN_BAD_ADDR);
 		return false;
+	}
 	ev->ctl = fw->event_prod & (fw->event_mask + 1) ? 0 : SEALNIC_EV_PHASE;
 	memcpy((uint8_t *)out + 8, (uint8_t *)ev + 8, sizeof(*ev) - 8);
 	memcpy(&word, ev, 8);
@@ -57,7 +65,7 @@ static enum sealnic_status set_port(struct fw *fw, const struct sealnic_cmd *cmd
 	fw->mtu = mtu;
 	fw->port_flags = flags;
 	memcpy(fw->mac, cmd->port.mac, 6);
-	fw_update_link(fw);
+	/* fw_run() tells of the link: the room that is left is for the answer */
 	return SEALNIC_OK;
 }
 
@@ -95,6 +103,8 @@ static enum sealnic_status set_rss(struct fw *fw, const struct sealnic_cmd *cmd)
 		if (rss.table[i] >= fw->n_qp)
 			return SEALNIC_BAD_PARAM;
 	}
+	if (fw_le32(rss.hash_types) >= SEALNIC_HASH_IPV6_UDP << 1)
+		return SEALNIC_BAD_PARAM;
 	fw->rss = rss;
 	return SEALNIC_OK;
 }
@@ -167,14 +177,23 @@ static enum sealnic_status coalesce(struct fw *fw, const struct sealnic_cmd *cmd
 
 static enum sealnic_status stats(struct fw *fw, const struct sealnic_cmd *cmd)
 {
+	uint32_t len = fw_le32(cmd->data_len);
 	enum sealnic_status status;
 	struct sealnic_stats s;
-	void *dst = buffer(fw, cmd, sizeof(s), &status);
+	void *dst;
 
+	/* an older or newer driver knows fewer or more counters */
+	if (len % 8 || len > SEALNIC_MAX_STATS)
+		return SEALNIC_BAD_PARAM;
+	dst = buffer(fw, cmd, len, &status);
 	if (!dst)
 		return status;
 	fw_get_stats(fw, &s);
-	memcpy(dst, &s, sizeof(s));
+	if (len > sizeof(s)) {
+		memset((uint8_t *)dst + sizeof(s), 0, len - sizeof(s));
+		len = sizeof(s);
+	}
+	memcpy(dst, &s, len);
 	return SEALNIC_OK;
 }
 
@@ -220,6 +239,7 @@ static enum sealnic_status gcm_test(struct fw *fw, const struct sealnic_cmd *cmd
 		fw->plat->gcm_seal(fw->priv, &gcm, &key, t.data, t.data, fw_le16(t.data_len));
 	fw->plat->gcm_tag(fw->priv, &gcm, &key, t.tag);
 	memcpy(mem, &t, sizeof(t));
+	fw_wipe(&gcm, sizeof(gcm));
 out:
 	fw_wipe(&t, sizeof(t));
 	return status;
@@ -267,14 +287,15 @@ static enum sealnic_status obey(struct fw *fw, const struct sealnic_cmd *cmd,
 }
 
 /* Take the commands that are there and that there is room to answer */
-void fw_command_run(struct fw *fw)
+bool fw_command_run(struct fw *fw)
 {
+	uint32_t budget = COMMAND_BUDGET;
 	enum sealnic_status status;
 	struct sealnic_cmd cmd;
 	const void *src;
 	uint32_t avail;
 
-	while (fw->state == SEALNIC_STATE_RUN && event_room(fw)) {
+	while (fw->state == SEALNIC_STATE_RUN && event_room(fw) && budget--) {
 		struct sealnic_event ev = { .type = SEALNIC_EV_CMD };
 
 		avail = fw_load32(&fw->seg->cmd_prod) - fw->cmd_cons;
@@ -305,4 +326,6 @@ void fw_command_run(struct fw *fw)
 		fw_event(fw, &ev);
 	}
 	fw_wipe(&cmd, sizeof(cmd));
+	return fw->state == SEALNIC_STATE_RUN && event_room(fw) &&
+	       fw_load32(&fw->seg->cmd_prod) != fw->cmd_cons;
 }

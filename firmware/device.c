@@ -84,18 +84,25 @@ void fw_count_error(struct fw *fw, uint64_t *counter)
 	__atomic_store_n(&fw->seg->errors, fw_le64(total), __ATOMIC_RELEASE);
 }
 
-/* An error of the host's: this queue pair stops until it is destroyed */
-void fw_qp_error(struct fw *fw, struct fw_qp *qp, enum sealnic_syndrome syndrome)
+/* A full event ring: told with the next doorbell of vector 0 */
+static void tell_qp_error(struct fw *fw, struct fw_qp *qp)
 {
 	struct sealnic_event ev = { .type = SEALNIC_EV_QP_ERROR };
 
+	ev.qp_error.qp = fw_le16((uint16_t)(qp - fw->qp));
+	ev.qp_error.syndrome = fw_le32(qp->syndrome);
+	qp->told = fw_event(fw, &ev);
+}
+
+/* An error of the host's: this queue pair stops until it is destroyed */
+void fw_qp_error(struct fw *fw, struct fw_qp *qp, enum sealnic_syndrome syndrome)
+{
 	fw_count_error(fw, syndrome == SEALNIC_SYN_BAD_ADDR ? &fw->n.err_addr :
 			   syndrome == SEALNIC_SYN_BAD_INDEX ? &fw->n.err_index :
 							       &fw->n.err_desc);
 	qp->dead = true;
-	ev.qp_error.qp = fw_le16((uint16_t)(qp - fw->qp));
-	ev.qp_error.syndrome = fw_le32(syndrome);
-	fw_event(fw, &ev);
+	qp->syndrome = syndrome;
+	tell_qp_error(fw, qp);
 }
 
 /* The status block; NULL if the host's memory there has gone */
@@ -172,7 +179,7 @@ void fw_set_link(struct fw *fw, bool up)
 /**
  * fw_set_stall() - stop or go on transmitting, for tests of the host's watchdog
  * @fw: the port
- * @stalled: leave all transmit rings alone
+ * @stalled: leave all transmit rings alone, until a RESET at the latest
  */
 void fw_set_stall(struct fw *fw, bool stalled)
 {
@@ -200,6 +207,7 @@ static void reset(struct fw *fw)
 	fw_tls_wipe_all(fw);
 	memset(fw->qp, 0, sizeof(fw->qp));
 	memset(&fw->rss, 0, sizeof(fw->rss));
+	fw->stalled = false;
 	fw->port_flags = 0;
 	fw->rx_flags = 0;
 	fw->uc_count = 0;
@@ -222,8 +230,10 @@ static void start(struct fw *fw)
 	uint32_t event_log2 = __atomic_load_n(&seg->event_log2, __ATOMIC_RELAXED);
 	uint64_t features = fw_le64(__atomic_load_n(&seg->drv_features, __ATOMIC_RELAXED));
 
-	if (fw->state != SEALNIC_STATE_RESET)
+	if (fw->state != SEALNIC_STATE_RESET) {
+		fw_count_error(fw, &fw->n.err_command);
 		return;
+	}
 	fw->cmd_base = fw_le64(__atomic_load_n(&seg->cmd_base, __ATOMIC_RELAXED));
 	fw->event_base = fw_le64(__atomic_load_n(&seg->event_base, __ATOMIC_RELAXED));
 	fw->cmd_mask = (1u << (cmd_log2 & 31)) - 1;
@@ -289,7 +299,7 @@ static uint64_t due(const struct fw_moderation *mod, uint32_t count, uint64_t no
 {
 	if (!count)
 		return FW_IDLE;
-	if (!mod->usecs || count >= mod->frames)
+	if (!mod->usecs || (mod->frames && count >= mod->frames))
 		return now;
 	return mod->since + (uint64_t)mod->usecs * 1000;
 }
@@ -312,6 +322,8 @@ static uint64_t moderate(struct fw *fw, uint32_t i, uint64_t now)
 		qp->tx_mod.since = 0;
 	if (arm == qp->arm_served || (!rx && !tx)) {
 		/* not armed: the driver looks by itself after it arms */
+		qp->rx_mod.since = 0;
+		qp->tx_mod.since = 0;
 		fw->posted &= ~(1ull << i);
 		return FW_IDLE;
 	}
@@ -342,13 +354,18 @@ static uint64_t moderate(struct fw *fw, uint32_t i, uint64_t now)
 uint64_t fw_run(struct fw *fw)
 {
 	uint64_t next = FW_IDLE, at, now, todo;
-	bool more = false;
+	bool more = false, held = false;
 
-	if (fw->commands) {
+	/* the word before the doorbell: after a RESET nothing may be touched */
+	if (fw->commands || fw_load32(&fw->seg->ctl) != fw->ctl_done) {
 		fw->commands = false;
 		control(fw);
-		fw_command_run(fw);
+		fw->commands = fw_command_run(fw);
 		fw_update_link(fw);
+		for (uint32_t i = 0; i < fw->n_qp; i++) {
+			if (fw->qp[i].dead && !fw->qp[i].told)
+				tell_qp_error(fw, &fw->qp[i]);
+		}
 	}
 	if (fw->state == SEALNIC_STATE_RUN && !fw->stalled) {
 		for (todo = fw->kicked; todo; todo &= todo - 1) {
@@ -361,8 +378,12 @@ uint64_t fw_run(struct fw *fw)
 			else if (fw->plat->wire_ready(fw->priv))
 				more = true;
 			else
-				fw->n.tx_pause++;
+				held = true;
 		}
+		/* counted when it begins, not at each look */
+		if (held && !fw->held)
+			fw->n.tx_pause++;
+		fw->held = held;
 	}
 	now = fw->plat->now(fw->priv);
 	for (todo = fw->posted; todo; todo &= todo - 1) {
@@ -375,5 +396,5 @@ uint64_t fw_run(struct fw *fw)
 		fw->n.irqs++;
 		fw->plat->irq(fw->priv, 0);
 	}
-	return more ? 0 : next;
+	return more || fw->commands ? 0 : next;
 }

@@ -5,27 +5,40 @@
  */
 #include "port.h"
 
+static inline uint64_t add_carry(uint64_t sum, const uint8_t *p)
+{
+	uint64_t w;
+
+	memcpy(&w, p, 8);
+	sum += w;
+	return sum + (sum < w);
+}
+
+static inline uint64_t halves(uint64_t sum)
+{
+	return (sum & UINT32_MAX) + (sum >> 32);
+}
+
 /*
  * Internet checksum (RFC 1071) in native byte order: one's complement sums do
  * not care, as long as the result is stored the way that it was loaded.
  */
 uint64_t fw_csum_add(uint64_t sum, const uint8_t *p, uint32_t len)
 {
-	uint64_t a = 0, b = 0, w[2];
+	uint64_t a = 0, b = 0, c = 0, d = 0;
 	uint32_t half;
 	uint16_t last;
 
-	while (len >= 16) {
-		memcpy(w, p, 16);
-		a += (w[0] & UINT32_MAX) + (w[0] >> 32);
-		b += (w[1] & UINT32_MAX) + (w[1] >> 32);
-		p += 16;
-		len -= 16;
+	/* four chains, so that no addition waits for the one before */
+	while (len >= 32) {
+		a = add_carry(a, p);
+		b = add_carry(b, p + 8);
+		c = add_carry(c, p + 16);
+		d = add_carry(d, p + 24);
+		p += 32;
+		len -= 32;
 	}
-	sum = (sum & UINT32_MAX) + (sum >> 32);
-	a = (a & UINT32_MAX) + (a >> 32);
-	b = (b & UINT32_MAX) + (b >> 32);
-	sum += a + b;
+	sum = halves(sum) + halves(a) + halves(b) + halves(c) + halves(d);
 	while (len >= 4) {
 		memcpy(&half, p, 4);
 		sum += half;
@@ -47,8 +60,7 @@ uint64_t fw_csum_add(uint64_t sum, const uint8_t *p, uint32_t len)
 /* The sum in 16 bits, not yet complemented */
 uint16_t fw_csum_fold(uint64_t sum)
 {
-	sum = (sum & UINT32_MAX) + (sum >> 32);
-	sum = (sum & UINT32_MAX) + (sum >> 32);
+	sum = halves(halves(sum));
 	sum = (sum & 0xffff) + (sum >> 16);
 	sum = (sum & 0xffff) + (sum >> 16);
 	return (uint16_t)sum;

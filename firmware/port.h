@@ -15,6 +15,12 @@ void *memmove(void *dst, const void *src, size_t n);
 void *memset(void *dst, int c, size_t n);
 int memcmp(const void *a, const void *b, size_t n);
 
+/* A freestanding compiler takes these for calls, whatever their size, unless told */
+#define memcpy(dst, src, n)	__builtin_memcpy(dst, src, n)
+#define memmove(dst, src, n)	__builtin_memmove(dst, src, n)
+#define memset(dst, c, n)	__builtin_memset(dst, c, n)
+#define memcmp(a, b, n)		__builtin_memcmp(a, b, n)
+
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
 static inline uint16_t fw_le16(uint16_t v) { return v; }
 static inline uint32_t fw_le32(uint32_t v) { return v; }
@@ -137,8 +143,9 @@ struct fw_moderation {
 struct fw_qp {
 	bool active;
 	bool dead;		/* stopped by an error until destroyed */
-	bool starved;		/* a frame waits for receive buffers */
+	bool told;		/* the host knows that it is dead */
 	uint16_t vector;
+	enum sealnic_syndrome syndrome; /* why it is dead */
 	uint32_t tx_mask;
 	uint32_t rx_mask;
 	uint64_t tx_base;
@@ -180,6 +187,7 @@ struct fw {
 	enum sealnic_state state;
 	uint32_t ctl_done;
 	bool stalled;
+	bool held;		/* the wire takes no frames now */
 	bool wire_up;
 	bool event_irq;		/* events were posted since the last interrupt */
 	bool link_changed;	/* not yet told */
@@ -225,15 +233,12 @@ void fw_update_link(struct fw *fw);
 struct sealnic_qp_status *fw_qp_status(struct fw *fw, struct fw_qp *qp);
 void fw_qp_posted(struct fw *fw, struct fw_qp *qp, struct fw_moderation *mod);
 
-/* command.c */
-void fw_command_run(struct fw *fw);
+/* command.c; true if there are more commands than one turn is for */
+bool fw_command_run(struct fw *fw);
 bool fw_event(struct fw *fw, struct sealnic_event *ev);
 
 /* tx.c: false when there is nothing left that could be done now */
 bool fw_tx_run(struct fw *fw, struct fw_qp *qp);
-
-/* rx.c */
-void fw_rx_kick(struct fw *fw, struct fw_qp *qp);
 
 /* tls.c */
 enum sealnic_status fw_tls_add(struct fw *fw, const struct sealnic_cmd *cmd, uint32_t *id);

@@ -223,6 +223,18 @@ static enum sealnic_syndrome deliver(struct fw *fw, struct fw_qp *qp, uint32_t c
 	return SEALNIC_SYN_NONE;
 }
 
+/*
+ * Ask the host to ring with the next buffers that it posts behind @seen.  False
+ * if it has posted some that it did not know it had to ring for.
+ */
+static bool rx_wait(struct fw *fw, struct fw_qp *qp, struct sealnic_qp_status *status,
+		    uint32_t seen)
+{
+	fw_store32(&status->rx_kick, seen);
+	fw_mb(); /* pairs with the driver's mb() behind rx_prod */
+	return fw_load32(&fw->db[qp - fw->qp].rx_prod) == seen;
+}
+
 /**
  * fw_rx() - a frame has arrived from the wire
  * @fw: the port
@@ -233,14 +245,16 @@ static enum sealnic_syndrome deliver(struct fw *fw, struct fw_qp *qp, uint32_t c
  */
 enum fw_rx_result fw_rx(struct fw *fw, const struct fw_frame *frame, bool may_hold)
 {
-	uint32_t total = frame->hdr_len + frame->data_len, linear, skip = 0, count, hash;
+	uint32_t total = frame->hdr_len + frame->data_len, linear, skip = 0, count, hash, prod;
 	enum sealnic_syndrome syn = SEALNIC_SYN_NONE;
+	struct sealnic_qp_status *status;
 	struct sealnic_rxc c = { 0 };
 	uint8_t p[FW_PARSE_BYTES];
 	struct fw_headers h;
 	struct fw_qp *qp;
 
-	if (!fw_enabled(fw)) {
+	/* a RESET that was not yet obeyed: the buffers may be no buffers any more */
+	if (!fw_enabled(fw) || fw_load32(&fw->seg->ctl) != fw->ctl_done) {
 		fw->n.rx_disabled++;
 		return FW_RX_TAKEN;
 	}
@@ -269,24 +283,25 @@ enum fw_rx_result fw_rx(struct fw *fw, const struct fw_frame *frame, bool may_ho
 	if (h.vlan && (fw->port_flags & SEALNIC_PORT_VLAN_STRIP))
 		skip = FW_VLAN_TAG;
 
-	if (!have_buffers(fw, qp, total - skip, &count, &syn)) {
+	for (;;) {
+		/* the index first: what comes behind it is found, or rung for */
+		prod = fw_load32(&fw->db[qp - fw->qp].rx_prod);
+		if (have_buffers(fw, qp, total - skip, &count, &syn))
+			break;
 		if (syn != SEALNIC_SYN_NONE)
 			goto error;
-		if (may_hold && (fw->port_flags & SEALNIC_PORT_PAUSE)) {
-			qp->starved = true;
-			fw_rx_kick(fw, qp);
-			/* what came in before the host could see the new index */
-			if (!have_buffers(fw, qp, total - skip, &count, &syn)) {
-				if (syn != SEALNIC_SYN_NONE)
-					goto error;
-				return FW_RX_HOLD;
-			}
-		} else {
+		if (!may_hold || !(fw->port_flags & SEALNIC_PORT_PAUSE)) {
 			fw->n.rx_no_buffer++;
 			return FW_RX_TAKEN;
 		}
+		status = fw_qp_status(fw, qp);
+		if (!status) {
+			syn = SEALNIC_SYN_BAD_ADDR;
+			goto error;
+		}
+		if (rx_wait(fw, qp, status, prod))
+			return FW_RX_HOLD;
 	}
-	qp->starved = false;
 
 	c.flags = fw_le32(check(fw, &h, p, frame) | (skip ? SEALNIC_RX_VLAN : 0));
 	if (skip)
@@ -302,15 +317,4 @@ enum fw_rx_result fw_rx(struct fw *fw, const struct fw_frame *frame, bool may_ho
 error:
 	fw_qp_error(fw, qp, syn);
 	return FW_RX_TAKEN;
-}
-
-/* Ask the host to ring with the next buffers that it posts */
-void fw_rx_kick(struct fw *fw, struct fw_qp *qp)
-{
-	struct sealnic_qp_status *status = fw_qp_status(fw, qp);
-
-	if (!status)
-		return;
-	fw_store32(&status->rx_kick, fw_load32(&fw->db[qp - fw->qp].rx_prod));
-	fw_mb(); /* before the buffers are looked for again */
 }

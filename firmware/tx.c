@@ -132,7 +132,7 @@ static bool is_tcp(const uint8_t *hdr, uint32_t l3, uint32_t l4, uint32_t hdr_le
 	if (hdr[l4 + 12] >> 4 != (hdr_len - l4) / 4 || (hdr_len - l4) % 4)
 		return false;
 	if (type == 0x0800)
-		return l4 - l3 >= 20 && hdr[l3] == (0x40 | (l4 - l3) / 4) &&
+		return l4 - l3 >= 20 && l4 - l3 <= 60 && hdr[l3] == (0x40 | (l4 - l3) / 4) &&
 		       (l4 - l3) % 4 == 0 && hdr[l3 + 9] == 6;
 	/* extension headers may stand between; the last one is the host's word */
 	return type == 0x86dd && l4 - l3 >= 40 && hdr[l3] >> 4 == 6;
@@ -188,9 +188,14 @@ static enum sealnic_syndrome send_tcp(struct fw *fw, const struct packet *p)
 	enum sealnic_syndrome syn;
 	uint64_t rec_no;
 
-	if (l3 < ETH_HLEN || l4 < l3 + 20 || hdr_len < l4 + 20 || p->len <= hdr_len ||
+	if (l3 < ETH_HLEN || l4 < l3 + 20 || hdr_len < l4 + 20 || p->len < hdr_len ||
 	    len > SEALNIC_MAX_TSO)
 		return SEALNIC_SYN_BAD_DESC;
+	if (!len) {
+		/* nothing to cut or seal, but not worth a dead queue */
+		fw_count_error(fw, &fw->n.err_desc);
+		return SEALNIC_SYN_NONE;
+	}
 	if (!(p->flags & SEALNIC_TX_TSO))
 		mss = len;
 	else if (mss < SEALNIC_MIN_MSS)
@@ -290,7 +295,8 @@ static enum sealnic_syndrome packet(struct fw *fw, struct fw_qp *qp, struct pack
 	p->flags = fw_le16(p->d[0].flags);
 	p->len = 0;
 	/* a packet is posted whole */
-	if (!p->count || p->count > SEALNIC_MAX_PKT_DESC || p->count > avail)
+	if (!p->count || p->count > SEALNIC_MAX_PKT_DESC || p->count > avail ||
+	    p->flags >= SEALNIC_TX_TLS << 1)
 		return SEALNIC_SYN_BAD_DESC;
 	for (uint32_t i = 0; i < p->count; i++) {
 		uint32_t len;

@@ -16,11 +16,11 @@
 #include <linux/types.h>
 #else
 #include <stddef.h>
-#include <stdint.h>
-typedef uint8_t __u8;
-typedef uint16_t __le16;
-typedef uint32_t __le32;
-typedef uint64_t __le64;
+/* The same types as in <linux/types.h>, which may be included too */
+typedef unsigned char __u8;
+typedef unsigned short __le16;
+typedef unsigned int __le32;
+typedef unsigned long long __le64;
 #ifndef static_assert
 #define static_assert _Static_assert
 #endif
@@ -337,7 +337,7 @@ enum sealnic_tls_dir {
 /* tls_query.state */
 enum sealnic_tls_state {
 	SEALNIC_TLS_IN_SYNC	= 1,
-	SEALNIC_TLS_LOST	= 2, /* a malformed record; waits for TLS_SYNC */
+	SEALNIC_TLS_LOST	= 2, /* a packet was dropped; waits for TLS_SYNC */
 };
 
 struct sealnic_mac {
@@ -475,7 +475,13 @@ struct sealnic_gcm_test {
 	__u8 tag[16];
 };
 
-/* Counters since the device was made; RESET does not clear them */
+#define SEALNIC_MAX_STATS	4096 /* bytes of the STATS command's buffer */
+
+/*
+ * Counters since the device was made; RESET does not clear them.  The STATS
+ * command fills a buffer of any multiple of 8 bytes: new counters come at the
+ * end, and those that the device does not know read as zero.
+ */
 struct sealnic_stats {
 	__le64 tx_packets;
 	__le64 tx_bytes;

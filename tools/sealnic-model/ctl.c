@@ -1,0 +1,480 @@
+// SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
+/*
+ * The control socket.  Owns its clients: each sends a line, of at most 256
+ * bytes, and is answered by lines of which the last is "ok" or "error: ...".
+ * Who does not read the answers is dropped, nobody waits for a client.
+ */
+#include <endian.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "ctl.h"
+#include "pcap.h"
+#include "usock.h"
+#include "wire.h"
+
+#define MAX_CLIENTS	16
+#define MAX_LINE	256
+#define MAX_WORDS	16
+#define OUT_SIZE	65536
+
+struct client {
+	struct watch conn;
+	size_t in_len;
+	bool too_long;		/* the rest of an overlong line is ignored */
+	size_t out_len;
+	bool overflow;
+	char in[MAX_LINE + 2];
+	char out[OUT_SIZE];
+};
+
+struct command {
+	const char *name;
+	const char *usage;
+	const char *(*run)(struct client *c, int argc, char **argv);
+};
+
+static struct watch ctl_listen = { .fd = -1 };
+static const char *ctl_path;
+static struct client *clients;
+static struct port *ctl_ports;
+static unsigned int ctl_port_count;
+
+static void __attribute__((format(printf, 2, 3)))
+reply(struct client *c, const char *fmt, ...)
+{
+	va_list args;
+	int n;
+
+	va_start(args, fmt);
+	n = vsnprintf(c->out + c->out_len, OUT_SIZE - c->out_len, fmt, args);
+	va_end(args);
+	if (n < 0 || (size_t)n >= OUT_SIZE - c->out_len)
+		c->overflow = true;
+	else
+		c->out_len += (size_t)n;
+}
+
+/*
+ * The commands: each returns NULL, or a sentence that says what is wrong
+ */
+
+static const char bad_usage[] = "";
+
+static const char *get_port(const char *word, struct port **port)
+{
+	unsigned long n;
+	char *end;
+
+	n = strtoul(word, &end, 10);
+	if (*word < '0' || *word > '9' || *end || n >= ctl_port_count)
+		return "there is no such port";
+	*port = &ctl_ports[n];
+	return NULL;
+}
+
+static const char *get_attached(const char *word, struct port **port)
+{
+	const char *err = get_port(word, port);
+
+	if (err)
+		return err;
+	return (*port)->fw ? NULL : "no VM is attached to that port";
+}
+
+static const char *get_switch(const char *word, const char *on, const char *off, bool *value)
+{
+	*value = !strcmp(word, on);
+	return *value || !strcmp(word, off) ? NULL : bad_usage;
+}
+
+static const char *run_pcap(struct client *c, int argc, char **argv)
+{
+	(void)c;
+	if (argc == 3 && !strcmp(argv[1], "start"))
+		return pcap_start(argv[2]);
+	if (argc == 2 && !strcmp(argv[1], "stop"))
+		return pcap_stop();
+	return bad_usage;
+}
+
+static void print_wires(struct client *c)
+{
+	struct lane *lane;
+	char buf[256];
+	unsigned int i;
+
+	impair_print(&wire_impair, buf, sizeof(buf));
+	reply(c, "%s", buf);
+	for (i = 0; (lane = wires_lane(i)); i++) {
+		reply(c, "lane=%s link=%s", lane->name, lane->up ? "up" : "down");
+#define PRINT_COUNTER(field) reply(c, " " #field "=%" PRIu64, lane->count.field);
+		LANE_COUNTERS(PRINT_COUNTER)
+#undef PRINT_COUNTER
+		reply(c, " queued=%u\n", lane->late.frames + lane->delayed.frames +
+		      lane->fifo.frames);
+	}
+}
+
+static const char *run_wire(struct client *c, int argc, char **argv)
+{
+	struct impair im = wire_impair;
+	bool reseed = false;
+	const char *err;
+	char *value;
+	int i;
+
+	if (argc == 1) {
+		print_wires(c);
+		return NULL;
+	}
+	if (argc == 2 && !strcmp(argv[1], "clear")) {
+		im = (struct impair) { .seed = im.seed };
+	} else {
+		for (i = 1; i < argc; i++) {
+			value = strchr(argv[i], '=');
+			if (!value)
+				return bad_usage;
+			*value++ = 0;
+			err = impair_set(&im, argv[i], value);
+			if (err)
+				return err;
+			reseed |= !strcmp(argv[i], "seed");
+		}
+	}
+	wire_impair = im;
+	wires_impair_changed(reseed);
+	return NULL;
+}
+
+static const struct {
+	const char *name;
+	size_t offset;
+} stat_fields[] = {
+#define STAT(field) { #field, offsetof(struct sealnic_stats, field) }
+	STAT(tx_packets), STAT(tx_bytes), STAT(tx_tso_packets), STAT(rx_packets),
+	STAT(rx_bytes), STAT(rx_filtered), STAT(rx_no_buffer), STAT(rx_too_long),
+	STAT(rx_disabled), STAT(rx_csum_bad), STAT(tx_pause), STAT(irqs), STAT(doorbells),
+	STAT(commands), STAT(err_addr), STAT(err_index), STAT(err_desc), STAT(err_command),
+	STAT(tls_ctx), STAT(tls_tx_records), STAT(tls_tx_bytes), STAT(tls_tx_packets),
+	STAT(tls_tx_sync), STAT(tls_tx_replay_bytes), STAT(tls_tx_unexpected),
+	STAT(tls_tx_malformed), STAT(tls_tx_no_ctx),
+#undef STAT
+};
+
+static_assert(sizeof(stat_fields) / sizeof(stat_fields[0]) ==
+	      sizeof(struct sealnic_stats) / sizeof(uint64_t), "a counter is missing");
+
+static void print_stats(struct client *c, const struct port *port, const char *prefix)
+{
+	struct sealnic_stats stats;
+	uint64_t value;
+	size_t i;
+
+	reply(c, "%sattached=%d\n", prefix, !!port->fw);
+	if (!port->fw)
+		return;
+	reply(c, "%senabled=%d\n", prefix, fw_enabled(port->fw));
+	reply(c, "%slink=%d\n", prefix, port->link);
+	fw_get_stats(port->fw, &stats);
+	for (i = 0; i < ARRAY_SIZE(stat_fields); i++) {
+		memcpy(&value, (char *)&stats + stat_fields[i].offset, sizeof(value));
+		reply(c, "%s%s=%" PRIu64 "\n", prefix, stat_fields[i].name, le64toh(value));
+	}
+}
+
+static const char *run_stats(struct client *c, int argc, char **argv)
+{
+	struct port *port;
+	const char *err;
+	char prefix[16];
+	unsigned int i;
+
+	if (argc > 2)
+		return bad_usage;
+	if (argc == 2) {
+		err = get_port(argv[1], &port);
+		if (!err)
+			print_stats(c, port, "");
+		return err;
+	}
+	for (i = 0; i < ctl_port_count; i++) {
+		snprintf(prefix, sizeof(prefix), "port%u.", i);
+		print_stats(c, &ctl_ports[i], prefix);
+	}
+	return NULL;
+}
+
+static const char *run_link(struct client *c, int argc, char **argv)
+{
+	struct port *port;
+	const char *err;
+	bool up;
+
+	(void)c;
+	if (argc != 3)
+		return bad_usage;
+	err = get_port(argv[1], &port);
+	if (!err)
+		err = get_switch(argv[2], "up", "down", &up);
+	if (!err)
+		port->cable_out = !up;
+	return err;
+}
+
+static const char *run_stall(struct client *c, int argc, char **argv)
+{
+	struct port *port;
+	const char *err;
+	bool on;
+
+	(void)c;
+	if (argc != 3)
+		return bad_usage;
+	err = get_attached(argv[1], &port);
+	if (!err)
+		err = get_switch(argv[2], "on", "off", &on);
+	if (err)
+		return err;
+	fw_set_stall(port->fw, on);
+	port->run_at = 0;
+	return NULL;
+}
+
+static const char *run_fault(struct client *c, int argc, char **argv)
+{
+	struct port *port;
+	const char *err;
+
+	(void)c;
+	if (argc != 2)
+		return bad_usage;
+	err = get_attached(argv[1], &port);
+	if (err)
+		return err;
+	fw_fault(port->fw, SEALNIC_SYN_INJECTED);
+	port->run_at = 0;
+	return NULL;
+}
+
+/* As if somebody had killed it: nothing is closed, removed or wiped */
+static const char *run_die(struct client *c, int argc, char **argv)
+{
+	(void)c;
+	(void)argv;
+	if (argc != 1)
+		return bad_usage;
+	kill(getpid(), SIGKILL);
+	return NULL;
+}
+
+static const char *run_version(struct client *c, int argc, char **argv)
+{
+	(void)argv;
+	if (argc != 1)
+		return bad_usage;
+	reply(c, "sealnic-model %s\n", MODEL_VERSION);
+	reply(c, "interface %d.%d\n", SEALNIC_IF_MAJOR, SEALNIC_IF_MINOR);
+	reply(c, "firmware %d.%d.%d\n", FW_VERSION_MAJOR, FW_VERSION_MINOR, FW_VERSION_PATCH);
+	reply(c, "crypto intel-ipsec-mb %s\n", gcm_implementation());
+	return NULL;
+}
+
+static const char *run_help(struct client *c, int argc, char **argv);
+
+static const struct command commands[] = {
+	{ "help", "help", run_help },
+	{ "version", "version", run_version },
+	{ "stats", "stats [PORT]", run_stats },
+	{ "wire", "wire [clear | loss=% reorder=% dup=% corrupt=% delay=US seed=N]", run_wire },
+	{ "pcap", "pcap start FILE | pcap stop", run_pcap },
+	{ "link", "link PORT up|down", run_link },
+	{ "stall", "stall PORT on|off", run_stall },
+	{ "fault", "fault PORT", run_fault },
+	{ "die", "die", run_die },
+};
+
+static const char *run_help(struct client *c, int argc, char **argv)
+{
+	size_t i;
+
+	(void)argc;
+	(void)argv;
+	for (i = 0; i < ARRAY_SIZE(commands); i++)
+		reply(c, "%s\n", commands[i].usage);
+	return NULL;
+}
+
+static void run_line(struct client *c, char *line)
+{
+	char *argv[MAX_WORDS], *save = NULL, *word;
+	const char *err = "there is no such command; try help";
+	int argc = 0;
+	size_t i;
+
+	for (word = strtok_r(line, " \t\r", &save); word; word = strtok_r(NULL, " \t\r", &save)) {
+		if (argc == MAX_WORDS) {
+			reply(c, "error: too many words\n");
+			return;
+		}
+		argv[argc++] = word;
+	}
+	if (!argc)
+		return;
+
+	for (i = 0; i < ARRAY_SIZE(commands); i++) {
+		if (strcmp(argv[0], commands[i].name))
+			continue;
+		err = commands[i].run(c, argc, argv);
+		if (err == bad_usage) {
+			reply(c, "error: usage: %s\n", commands[i].usage);
+			return;
+		}
+		break;
+	}
+	if (err)
+		reply(c, "error: %s\n", err);
+	else
+		reply(c, "ok\n");
+}
+
+/*
+ * Clients
+ */
+
+/* Obeys every complete line of what was received */
+static void take_lines(struct client *c)
+{
+	size_t used = 0;
+	char *end;
+
+	while ((end = memchr(c->in + used, '\n', c->in_len - used))) {
+		size_t len = (size_t)(end - c->in) - used;
+
+		*end = 0;
+		if (c->too_long || len > MAX_LINE)
+			reply(c, "error: a line has at most %d bytes\n", MAX_LINE);
+		else if (memchr(c->in + used, 0, len))
+			reply(c, "error: a line is text\n");
+		else
+			run_line(c, c->in + used);
+		c->too_long = false;
+		used += len + 1;
+	}
+	memmove(c->in, c->in + used, c->in_len - used);
+	c->in_len -= used;
+	if (c->in_len == sizeof(c->in)) {
+		c->too_long = true;
+		c->in_len = 0;
+	}
+}
+
+/* Return: false if the client has to go */
+static bool flush(struct client *c)
+{
+	ssize_t n;
+
+	if (c->overflow)
+		return false;
+	while (c->out_len) {
+		n = send(c->conn.fd, c->out, c->out_len, MSG_NOSIGNAL);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0 && errno == EAGAIN)
+			break;
+		if (n < 0)
+			return false;
+		memmove(c->out, c->out + n, c->out_len - (size_t)n);
+		c->out_len -= (size_t)n;
+	}
+	loop_change(&c->conn, c->out_len ? EPOLLIN | EPOLLOUT : EPOLLIN);
+	return true;
+}
+
+static bool read_client(struct client *c)
+{
+	ssize_t n = read(c->conn.fd, c->in + c->in_len, sizeof(c->in) - c->in_len);
+
+	if (n < 0)
+		return errno == EAGAIN || errno == EINTR;
+	if (!n)
+		return false;
+	c->in_len += (size_t)n;
+	take_lines(c);
+	return true;
+}
+
+static void client_event(struct watch *w, uint32_t events)
+{
+	struct client *c = container_of(w, struct client, conn);
+	bool stays = true;
+
+	if (events & (EPOLLIN | EPOLLHUP | EPOLLERR))
+		stays = read_client(c);
+	if (stays)
+		stays = flush(c);
+	if (!stays)
+		loop_remove(w);
+}
+
+static void listen_event(struct watch *w, uint32_t events)
+{
+	int fd = usock_accept(w->fd);
+	struct client *c;
+
+	(void)events;
+	if (fd < 0)
+		return;
+	for (c = clients; c < clients + MAX_CLIENTS; c++) {
+		if (c->conn.fd >= 0)
+			continue;
+		c->conn.fd = fd;
+		c->in_len = 0;
+		c->out_len = 0;
+		c->too_long = false;
+		c->overflow = false;
+		if (loop_add(&c->conn, EPOLLIN))
+			loop_remove(&c->conn);
+		return;
+	}
+	close(fd);	/* too many */
+}
+
+/* Return: 0, or -1 after it was reported */
+int ctl_open(const char *path, struct port *ports, unsigned int port_count)
+{
+	unsigned int i;
+
+	clients = calloc(MAX_CLIENTS, sizeof(*clients));
+	if (!clients)
+		return -1;
+	for (i = 0; i < MAX_CLIENTS; i++)
+		clients[i].conn = (struct watch) { .fd = -1, .fn = client_event };
+	ctl_ports = ports;
+	ctl_port_count = port_count;
+	ctl_path = path;
+	ctl_listen.fn = listen_event;
+	ctl_listen.fd = usock_bind(path, SOCK_STREAM);
+	return ctl_listen.fd < 0 || loop_add(&ctl_listen, EPOLLIN) ? -1 : 0;
+}
+
+void ctl_close(void)
+{
+	unsigned int i;
+
+	if (!clients)
+		return;
+	for (i = 0; i < MAX_CLIENTS; i++)
+		loop_remove(&clients[i].conn);
+	usock_close(ctl_listen.fd, ctl_path);
+	ctl_listen.fd = -1;
+	free(clients);
+	clients = NULL;
+}

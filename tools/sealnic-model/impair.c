@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
+/*
+ * Decides what goes wrong with a frame, from a seed, and parses the settings.
+ * It knows nothing about queues: lane.c does to the frame what is decided here.
+ * The same seed and the same sequence of frames give the same fates.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "impair.h"
+
+#define ETH_HEADER	14
+#define MAX_DELAY_US	10000000ull
+
+/* splitmix64 */
+static uint64_t roll(struct impair_dice *dice)
+{
+	uint64_t z = dice->state += 0x9e3779b97f4a7c15ull;
+
+	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9ull;
+	z = (z ^ z >> 27) * 0x94d049bb133111ebull;
+	return z ^ z >> 31;
+}
+
+static bool happens(struct impair_dice *dice, double probability)
+{
+	return (double)(roll(dice) >> 11) * 0x1p-53 < probability;
+}
+
+bool impair_any(const struct impair *im)
+{
+	return im->loss > 0 || im->reorder > 0 || im->dup > 0 || im->corrupt > 0 ||
+	       im->delay_us;
+}
+
+void impair_seed(struct impair_dice *dice, uint64_t seed, uint32_t direction)
+{
+	struct impair_dice mix = { .state = seed ^ (uint64_t)direction << 32 };
+
+	dice->state = roll(&mix);
+}
+
+/*
+ * The number of rolls for a frame does not depend on the settings, so that
+ * changing one of them leaves the others' outcome alone.
+ */
+void impair_roll(const struct impair *im, struct impair_dice *dice, uint32_t len,
+		 struct impair_fate *fate)
+{
+	bool reorder, corrupt;
+	uint64_t bits, pick;
+
+	fate->lose = happens(dice, im->loss);
+	reorder = happens(dice, im->reorder);
+	fate->dup = happens(dice, im->dup);
+	corrupt = happens(dice, im->corrupt);
+	pick = roll(dice);
+
+	fate->hold = reorder ? 1 + (uint32_t)(pick & (IMPAIR_MAX_HOLD - 1)) : 0;
+	fate->flip = 0;
+	if (corrupt && len > ETH_HEADER) {
+		bits = 8ull * (len - ETH_HEADER);
+		fate->flip = 8 * ETH_HEADER + (pick >> 8) % bits;
+	}
+}
+
+static const char *set_percent(double *fraction, const char *value)
+{
+	char *end;
+	double p;
+
+	errno = 0;
+	p = strtod(value, &end);
+	if (end == value || *end || errno || !isfinite(p) || p < 0 || p > 100)
+		return "a percentage is a number from 0 to 100";
+	*fraction = p / 100;
+	return NULL;
+}
+
+static const char *set_number(uint64_t *number, const char *value, uint64_t max)
+{
+	unsigned long long n;
+	char *end;
+
+	errno = 0;
+	n = strtoull(value, &end, 0);
+	if (*value < '0' || *value > '9' || *end || errno || n > max)
+		return "not a number, or too large";
+	*number = n;
+	return NULL;
+}
+
+/* Return: what is wrong with it, or NULL */
+const char *impair_set(struct impair *im, const char *name, const char *value)
+{
+	if (!strcmp(name, "loss"))
+		return set_percent(&im->loss, value);
+	if (!strcmp(name, "reorder"))
+		return set_percent(&im->reorder, value);
+	if (!strcmp(name, "dup"))
+		return set_percent(&im->dup, value);
+	if (!strcmp(name, "corrupt"))
+		return set_percent(&im->corrupt, value);
+	if (!strcmp(name, "delay"))
+		return set_number(&im->delay_us, value, MAX_DELAY_US);
+	if (!strcmp(name, "seed"))
+		return set_number(&im->seed, value, UINT64_MAX);
+	return "a wire has loss, reorder, dup, corrupt, delay and seed";
+}
+
+int impair_print(const struct impair *im, char *buf, int size)
+{
+	return snprintf(buf, (size_t)size,
+			"loss=%g reorder=%g dup=%g corrupt=%g delay=%" PRIu64 " seed=%" PRIu64 "\n",
+			im->loss * 100, im->reorder * 100, im->dup * 100, im->corrupt * 100,
+			im->delay_us, im->seed);
+}

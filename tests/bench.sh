@@ -1,0 +1,99 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# make bench: what the sealnic costs and what it gives.  Prints a table and
+# writes build/bench.json, one flat object.
+#
+# Instructions are those of one virtual CPU that has the sender, its NIC's
+# interrupts and nothing else to do, counted by a QEMU plugin: they hardly
+# depend on how fast this machine is today.  Times appear only as ratios of two
+# things done in the same run.
+set -euo pipefail
+repo=$(cd "$(dirname "$0")/.." && pwd)
+dir=$repo/build/bench
+rm -rf "$dir"
+mkdir -p "$dir"
+
+die() { echo "bench: $*" >&2; exit 1; }
+
+echo "native: the device's seal path against OpenSSL"
+"$repo/build/tests/seal_bench" --json >"$dir/seal.json" || die "seal_bench failed"
+
+# A plugin speaks one version of QEMU's plugin interface.
+read -r major minor < <(qemu-system-x86_64 --version | sed -n 's/.*version \([0-9]*\)\.\([0-9]*\).*/\1 \2/p')
+version=1
+[ $((major * 100 + minor)) -lt 802 ] || version=2
+gcc -O2 -Wall -Wextra -shared -fPIC -DPLUGIN_VERSION=$version -o "$dir/insn_count.so" "$repo/tests/insn_count.c"
+
+echo "in a VM: guest instructions"
+# A string move counts as one instruction a word, not one a byte.
+"$repo/tests/vm.sh" --accel tcg,thread=multi --cpu max,-erms,-fsrm --timeout 900 --out "$dir/out-insns" \
+	--qemu-arg -plugin --qemu-arg "$dir/insn_count.so,out=$dir/insns,pc=10000" \
+	-- "$repo/tests/bench_guest.sh" insns || die "the run in the VM failed: see $dir/out-insns"
+echo "in a VM: throughput and contexts"
+"$repo/tests/vm.sh" --timeout 900 --out "$dir/out-rate" -- "$repo/tests/bench_guest.sh" rate ||
+	die "the run in the VM failed: see $dir/out-rate"
+
+# The guest says what each pair of markers was; the plugin what it counted.
+grep -v '^pc' "$dir/insns" | paste -d ' ' "$dir/out-insns/runs" - >"$dir/insns.txt"
+
+awk -v seal="$(tr -d '{}\n' <"$dir/seal.json")" -v q='"' '
+function median(list, n,   v, i, j, t) {
+	n = split(list, v, " ")
+	for (i = 2; i <= n; i++)
+		for (j = i; j > 1 && v[j - 1] + 0 > v[j] + 0; j--) { t = v[j]; v[j] = v[j - 1]; v[j - 1] = t }
+	return v[int((n + 1) / 2)]
+}
+function put(name, value, format, target) {
+	json = json sprintf("%s\n  \"%s\": " format, json == "" ? "" : ",", name, value)
+	printf "%-32s " format "%s\n", name, value, target == "" ? "" : "   (" target ")"
+}
+# runs: NAME BYTES CPU COUNT0 COUNT1
+FILENAME ~ /insns.txt$/ { insns[$1] = insns[$1] " " $(4 + $3) / ($2 / 16384) }
+FILENAME ~ /rates$/ { rate[$1] = rate[$1] " " $2 }
+END {
+	n = split(seal, kv, ",")
+	for (i = 1; i <= n; i++) {
+		split(kv[i], p, ":"); gsub(/[" ]/, "", p[1])
+		put(p[1], p[2] + 0, p[1] ~ /over/ ? "%.2f" : "%.0f",
+		    p[1] == "model_seal_over_openssl" ? "at least 0.8" : p[1] == "context_bytes" ? "at most 1024" : "")
+	}
+	split("tcp_send tcp_sendfile hw_send hw_sendfile hw_sendfile_copy sw_send sw_sendfile", names, " ")
+	for (i = 1; i in names; i++)
+		put("instr_16k_" names[i], median(insns[names[i]]), "%.0f", "")
+	put("instr_send_hw_over_tcp", median(insns["hw_send"]) / median(insns["tcp_send"]), "%.3f", "at most 1.10")
+	put("instr_sendfile_hw_over_tcp", median(insns["hw_sendfile"]) / median(insns["tcp_sendfile"]), "%.3f", "at most 1.10")
+	put("instr_send_sw_over_tcp", median(insns["sw_send"]) / median(insns["tcp_send"]), "%.3f", "")
+	put("instr_sendfile_sw_over_tcp", median(insns["sw_sendfile"]) / median(insns["tcp_sendfile"]), "%.3f", "")
+	put("mbps_hw_over_sw", median(rate["hw"]) / median(rate["sw"]), "%.2f", "at least 3")
+	put("mbps_hw_over_tcp", median(rate["hw"]) / median(rate["tcp"]), "%.2f", "")
+	put("context_adds_per_s", median(rate["adds"]), "%.0f", "")
+	print "{" json "\n}" >JSON
+}' JSON="$repo/build/bench.json" "$dir/insns.txt" "$dir/out-rate/rates"
+echo "written to $repo/build/bench.json"
+
+# Where the instructions go: code addresses and symbols, sorted together, so
+# that each address follows the symbol that it belongs to.
+export LC_ALL=C
+awk -v runs="$dir/out-insns/runs" '
+/^pc/ { print $2, "b", name, $3 / kb16; next }
+{ getline line <runs; split(line, r, " "); name = r[1]; kb16 = 3 * r[2] / 16384 }' "$dir/insns" >"$dir/pcs"
+awk '$2 ~ /[tTwW]/ { print $1, "a", $3 $4 }' "$dir/out-insns/kallsyms" | sort -m - <(sort "$dir/pcs") 2>/dev/null | sort -s -k 1,2 |
+	awk '
+	$2 == "a" { symbol = $3; next }
+	{ s = $1 < "ffff800000000000" ? "(user space)" : symbol; n[s, $3] += $4; seen[s] }
+	END {
+		for (s in seen) {
+			printf "send %s %d %d\n", s, n[s, "tcp_send"], n[s, "hw_send"]
+			printf "sendfile %s %d %d\n", s, n[s, "tcp_sendfile"], n[s, "hw_sendfile"]
+		}
+	}' >"$dir/profile.txt"
+for job in send sendfile; do
+	printf '\ninstructions per 16 KB by function: %-20s %8s %8s %8s\n' $job tcp offload more
+	awk -v job=$job '$1 == job { print $4 - $3, $2, $3, $4 }' "$dir/profile.txt" | sort -rn |
+		awk 'NR <= 12 { printf "  %-54s %8d %8d %+8d\n", $2, $3, $4, $1 }'
+	awk -v job=$job '$1 == job {
+		m = $2 ~ /\[tls\]/ ? "tls.ko" : $2 ~ /\[sealnic\]/ ? "sealnic.ko" : $2 ~ /^\(/ ? "user space" : "the rest of the kernel"
+		tcp[m] += $3; hw[m] += $4
+	} END { for (m in tcp) printf "  all of %-47s %8d %8d %+8d\n", m, tcp[m], hw[m], hw[m] - tcp[m] }' "$dir/profile.txt"
+done

@@ -1,0 +1,80 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# make demo: a file is served by nginx over TLS through the sealnic, sealed by
+# the NIC and by nobody else; then again, sealed by software.  Everything is
+# judged from outside of the guest: by what crossed the wire.
+set -euo pipefail
+repo=$(cd "$(dirname "$0")/.." && pwd)
+dir=$repo/build/demo
+out=$dir/out
+mb=64
+
+die() { echo "demo: $*" >&2; exit 1; }
+# field FILE NAME: a number or word of a flat JSON object or of name=value lines
+field() { sed -n "s/.*\"$2\": *\"\{0,1\}\([^,\"}]*\).*/\1/p; s/^$2=//p" "$1" | head -n 1; }
+
+mkdir -p "$dir"
+if [ ! -e "$dir/file" ] || [ "$(stat -c %s "$dir/file")" != $((mb << 20)) ]; then
+	# Random, so that a block found on the wire is that block and no accident.
+	head -c $((mb << 20)) /dev/urandom >"$dir/file.new"
+	mv "$dir/file.new" "$dir/file"
+fi
+sha=$(sha256sum <"$dir/file" | cut -d ' ' -f 1)
+[ -e "$dir/cert.pem" ] || openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 3650 \
+	-subj /CN=sealnic -addext subjectAltName=IP:10.0.0.1 -keyout "$dir/key.pem" -out "$dir/cert.pem" 2>"$dir/openssl.log" ||
+	die "openssl could not make a certificate: see $dir/openssl.log"
+
+"$repo/tests/vm.sh" --out "$out" --timeout 500 -- "$repo/tests/demo_guest.sh" "$dir" ||
+	die "the run in the VM failed: see $out"
+
+echo "searching the captures"
+fail=''
+rows=''
+json=''
+for run in plain 128-on 256-on 128-off 256-off; do
+	r=$out/$run.run
+	[ -e "$r" ] || die "run $run left no result"
+	"$repo/build/tests/wiregrep" "$dir/file" "$dir/$run.pcap" >"$dir/$run.grep" || die "no search in $dir/$run.pcap"
+	hits=$(field "$dir/$run.grep" hits)
+	if [ "$run" = plain ]; then
+		# The search has to find what is there: all but the blocks that two frames share.
+		blocks=$(field "$dir/$run.grep" file_blocks)
+		[ "$hits" -ge $((blocks * 9 / 10)) ] || fail+="the search found only $hits of $blocks blocks of the plain download. "
+		plain_hits=$hits
+		continue
+	fi
+	"$repo/build/tests/wiretls" "$dir/$run.pcap" 443 >"$dir/$run.tls" || die "no records in $dir/$run.pcap"
+	cipher=AES${run%-*}-GCM offload=${run#*-}
+	wire=$(field "$dir/$run.tls" protected_bytes)
+	nic=$(field "$r" nic_bytes) nic_records=$(field "$r" nic_records)
+	bytes=$(field "$r" bytes) rate=$(field "$r" mb_per_s) cpu=$(field "$r" cpu_s)
+	# Who sealed it, if not the NIC?  Software.  What TCP sent twice was sealed twice.
+	sw=$((wire + $(field "$dir/$run.tls" repeated_bytes) - nic))
+	match=false
+	[ "$(sha256sum <"$out/$run.file" | cut -d ' ' -f 1)" != "$sha" ] || match=true
+	[ $match = true ] || fail+="$run: the file that arrived is another one. "
+	[ "$hits" = 0 ] || fail+="$run: $hits blocks of the file crossed the wire in the clear. "
+	[ "$(field "$dir/$run.tls" bad_bytes)$(field "$dir/$run.tls" missing_bytes)" = 00 ] || fail+="$run: not all on the wire is TLS. "
+	[ "$wire" -gt $((mb << 20)) ] || fail+="$run: only $wire bytes of protected records crossed the wire. "
+	if [ "$offload" = on ]; then
+		[ $sw = 0 ] || fail+="$run: software sealed $sw bytes. "
+	else
+		[ "$nic" = 0 ] || fail+="$run: the NIC sealed $nic bytes with the offload off. "
+	fi
+	json+="${json:+,}{\"cipher\":\"$cipher\",\"offload\":$([ "$offload" = on ] && echo true || echo false),\"bytes\":$bytes,"
+	json+="\"sha256_match\":$match,\"nic_sealed_bytes\":$nic,\"nic_sealed_records\":$nic_records,\"sw_sealed_bytes\":$sw,"
+	json+="\"wire_plaintext_hits\":$hits,\"mb_per_s\":$rate,\"guest_cpu_s\":$cpu}"
+	rows+=$(printf '%-12s %-8s %10d %7s %14d %9d %14d %9d %7s %8s' "$cipher" "$offload" "$bytes" $match "$nic" "$nic_records" \
+		"$sw" "$hits" "$rate" "$cpu")$'\n'
+done
+echo "{\"runs\":[$json]}" >"$repo/build/demo.json"
+
+echo
+printf '%-12s %-8s %10s %7s %14s %9s %14s %9s %7s %8s\n' cipher offload bytes sha256 'NIC sealed' records 'software' \
+	'in clear' 'MB/s' 'guest s'
+printf '%s' "$rows"
+echo
+echo "'in clear': blocks of the file that the search found in the capture; in the plain-HTTP one it found $plain_hits."
+echo "Captures for Wireshark: $dir/*.pcap; figures: $repo/build/demo.json"
+[ -z "$fail" ] || die "$fail"

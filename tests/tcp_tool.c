@@ -1,0 +1,1235 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Traffic for the tests and the bench: sends known bytes over TCP, plain,
+ * through kTLS or through records sealed right here, and takes them in at the
+ * other end, where every record is opened in user space and every byte compared.
+ *
+ * Both ends derive keys and bytes from a seed and the number of the connection;
+ * there is no handshake.  A receiver finds out which connection it has before it
+ * by trying: by the key that opens the first record, by the bytes it starts with.
+ */
+#define _GNU_SOURCE
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <linux/errqueue.h>
+#include <linux/tls.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <openssl/evp.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/sendfile.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#ifndef SOL_TLS
+#define SOL_TLS			282
+#endif
+#ifndef TCP_ULP
+#define TCP_ULP			31
+#endif
+#ifndef TLS_TX_ZEROCOPY_RO
+#define TLS_TX_ZEROCOPY_RO	3
+#endif
+
+#define REC_HDR			5
+#define REC_NONCE		8
+#define REC_TAG			16
+#define REC_MAX_PLAIN		16384
+#define REC_MAX			(REC_HDR + REC_NONCE + REC_MAX_PLAIN + REC_TAG)
+#define REC_DATA		23
+
+/* Whole pages, and an odd number of them: no chunk of 2^n bytes comes twice in a row */
+#define PATTERN_PERIOD		(257 * 4096)
+#define MAX_CHUNK		(1u << 20)
+#define READ_BUF		(2 * REC_MAX)
+#define DISCARD_BUF		(1u << 20)
+#define PLAIN_ID_BYTES		32 /* enough to tell one connection's bytes from another's */
+#define CONNECT_SECONDS		10
+#define ZEROCOPY_REAP		64 /* sends between two looks at the error queue */
+
+enum cipher { PLAIN, AES128_GCM, AES256_GCM };
+
+struct options {
+	const char *host;
+	const char *port;
+	enum cipher cipher;
+	bool tls_user;
+	bool discard;
+	bool sendfile;
+	bool zerocopy;
+	bool markers;
+	bool have_bytes;
+	uint64_t bytes;		/* of each connection */
+	uint32_t chunk;
+	uint32_t connections;	/* 0: no end (sink) */
+	uint32_t port_base;	/* 0: any port */
+	uint64_t seed;
+	const char *file;
+};
+
+/* What goes over the wire: 'size' bytes, again and again */
+struct content {
+	const uint8_t *data;
+	uint64_t size;
+	uint64_t valid;		/* bytes that can be read from data + any position */
+	int fd;			/* -1 for the pattern */
+};
+
+/* One direction's keys and its place in the sequence of records */
+struct tls {
+	EVP_CIPHER_CTX *gcm;
+	uint8_t key[32];
+	uint8_t salt[4];
+	uint64_t nonce;		/* explicit part, of the next record */
+	uint64_t rec_no;	/* of the next record */
+};
+
+__attribute__((format(printf, 2, 3), noreturn))
+static void die(int status, const char *fmt, ...)
+{
+	va_list ap;
+
+	fputs("tcp_tool: ", stderr);
+	va_start(ap, fmt);
+	vfprintf(stderr, fmt, ap);
+	va_end(ap);
+	fputc('\n', stderr);
+	exit(status);
+}
+
+static void *xalloc(size_t size)
+{
+	void *p = calloc(1, size);
+
+	if (!p)
+		die(1, "out of memory");
+	return p;
+}
+
+static void put_be(uint8_t *p, uint64_t v, int bytes)
+{
+	while (bytes--) {
+		p[bytes] = (uint8_t)v;
+		v >>= 8;
+	}
+}
+
+static uint64_t get_be(const uint8_t *p, int bytes)
+{
+	uint64_t v = 0;
+
+	while (bytes--)
+		v = v << 8 | *p++;
+	return v;
+}
+
+static double now(clockid_t clock)
+{
+	struct timespec ts;
+
+	clock_gettime(clock, &ts);
+	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
+}
+
+/*
+ * Contents
+ */
+
+static uint64_t splitmix64(uint64_t *state)
+{
+	uint64_t z = *state += 0x9e3779b97f4a7c15;
+
+	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9;
+	z = (z ^ z >> 27) * 0x94d049bb133111eb;
+	return z ^ z >> 31;
+}
+
+static void content_pattern(struct content *ct, uint64_t seed)
+{
+	uint8_t *data;
+
+	data = mmap(NULL, PATTERN_PERIOD + MAX_CHUNK, PROT_READ | PROT_WRITE,
+		    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (data == MAP_FAILED)
+		die(1, "out of memory");
+	for (uint32_t i = 0; i < PATTERN_PERIOD; i += 8)
+		put_be(data + i, splitmix64(&seed), 8);
+	memcpy(data + PATTERN_PERIOD, data, MAX_CHUNK);
+	*ct = (struct content){ data, PATTERN_PERIOD, PATTERN_PERIOD + MAX_CHUNK, -1 };
+}
+
+static void content_file(struct content *ct, const char *name)
+{
+	struct stat st;
+	void *data;
+	int fd;
+
+	fd = open(name, O_RDONLY | O_CLOEXEC);
+	if (fd < 0 || fstat(fd, &st))
+		die(2, "%s: %s", name, strerror(errno));
+	if (!S_ISREG(st.st_mode) || !st.st_size)
+		die(2, "%s: not a file with bytes in it", name);
+	data = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_SHARED, fd, 0);
+	if (data == MAP_FAILED)
+		die(2, "%s: %s", name, strerror(errno));
+	*ct = (struct content){ data, (uint64_t)st.st_size, (uint64_t)st.st_size, fd };
+}
+
+/* Where byte @off of connection @index is found; @len is cut to what is there in one piece */
+static uint64_t content_at(const struct content *ct, uint32_t index, uint64_t off, uint64_t *len)
+{
+	uint64_t pos;
+
+	/* every connection starts elsewhere in the pattern; a file is a file */
+	if (ct->fd < 0)
+		off += (uint64_t)index * 61 * 64;
+	pos = off % ct->size;
+	if (*len > ct->valid - pos)
+		*len = ct->valid - pos;
+	return pos;
+}
+
+/* The first of @len bytes that is not what it should be, or @len */
+static uint64_t content_differs(const struct content *ct, uint32_t index, uint64_t off,
+				const uint8_t *p, uint64_t len)
+{
+	uint64_t done = 0, n;
+
+	while (done < len) {
+		const uint8_t *want;
+
+		n = len - done;
+		want = ct->data + content_at(ct, index, off + done, &n);
+		if (memcmp(p + done, want, n)) {
+			while (p[done] == *want++)
+				done++;
+			return done;
+		}
+		done += n;
+	}
+	return len;
+}
+
+/*
+ * TLS 1.2 records (RFC 5246 6.2.3.3, RFC 5288)
+ */
+
+static void hash_label(const char *label, uint64_t seed, uint32_t index, uint8_t out[32])
+{
+	uint8_t in[64] = { 0 };
+	size_t n = strlen(label);
+
+	memcpy(in, label, n);
+	put_be(in + n, seed, 8);
+	put_be(in + n + 8, index, 4);
+	if (!EVP_Digest(in, n + 12, out, NULL, EVP_sha256(), NULL))
+		die(1, "SHA-256 failed");
+}
+
+static void tls_derive(struct tls *tls, uint64_t seed, uint32_t index)
+{
+	uint8_t h[32];
+
+	hash_label("sealnic tcp_tool key", seed, index, tls->key);
+	hash_label("sealnic tcp_tool iv", seed, index, h);
+	memcpy(tls->salt, h, 4);
+	/* both carry into their upper half after a few records, and neither wraps */
+	tls->nonce = (get_be(h + 4, 8) & 0x7fffffff0000000f) | 0xfffffff0;
+	tls->rec_no = (get_be(h + 12, 8) & 0x7fffffff0000000f) | 0xfffffff0;
+}
+
+static void tls_start(struct tls *tls, enum cipher cipher, bool seal)
+{
+	const EVP_CIPHER *type = cipher == AES128_GCM ? EVP_aes_128_gcm() : EVP_aes_256_gcm();
+
+	tls->gcm = EVP_CIPHER_CTX_new();
+	if (!tls->gcm || !EVP_CipherInit_ex(tls->gcm, type, NULL, tls->key, NULL, seal))
+		die(1, "AES-GCM is not available");
+}
+
+static void tls_end(struct tls *tls)
+{
+	EVP_CIPHER_CTX_free(tls->gcm);
+	tls->gcm = NULL;
+}
+
+/* Nonce and additional data of the record whose header is at @hdr */
+static bool tls_record_start(struct tls *tls, const uint8_t *hdr, uint32_t plain)
+{
+	uint8_t nonce[12], aad[13];
+	int n;
+
+	memcpy(nonce, tls->salt, 4);
+	memcpy(nonce + 4, hdr + REC_HDR, REC_NONCE);
+	put_be(aad, tls->rec_no, 8);
+	memcpy(aad + 8, hdr, 3);
+	put_be(aad + 11, plain, 2);
+	return EVP_CipherInit_ex(tls->gcm, NULL, NULL, NULL, nonce, -1) &&
+	       EVP_CipherUpdate(tls->gcm, NULL, &n, aad, sizeof(aad));
+}
+
+static uint32_t tls_seal(struct tls *tls, uint8_t *rec, const uint8_t *plain, uint32_t len)
+{
+	uint8_t *text = rec + REC_HDR + REC_NONCE;
+	int n;
+
+	rec[0] = REC_DATA;
+	put_be(rec + 1, TLS_1_2_VERSION, 2);
+	put_be(rec + 3, REC_NONCE + len + REC_TAG, 2);
+	put_be(rec + REC_HDR, tls->nonce, REC_NONCE);
+	if (!tls_record_start(tls, rec, len) ||
+	    !EVP_CipherUpdate(tls->gcm, text, &n, plain, (int)len) ||
+	    !EVP_CipherFinal_ex(tls->gcm, text + n, &n) ||
+	    !EVP_CIPHER_CTX_ctrl(tls->gcm, EVP_CTRL_AEAD_GET_TAG, REC_TAG, text + len))
+		die(1, "sealing a record failed");
+	tls->nonce++;
+	tls->rec_no++;
+	return REC_HDR + REC_NONCE + len + REC_TAG;
+}
+
+/* Does the record at @rec authenticate?  If so, its plaintext is at @plain. */
+static bool tls_open(struct tls *tls, const uint8_t *rec, uint8_t *plain, uint32_t len)
+{
+	const uint8_t *text = rec + REC_HDR + REC_NONCE;
+	uint8_t tag[REC_TAG];
+	int n;
+
+	memcpy(tag, text + len, REC_TAG);
+	return tls_record_start(tls, rec, len) &&
+	       EVP_CipherUpdate(tls->gcm, plain, &n, text, (int)len) &&
+	       EVP_CIPHER_CTX_ctrl(tls->gcm, EVP_CTRL_AEAD_SET_TAG, REC_TAG, tag) &&
+	       EVP_CipherFinal_ex(tls->gcm, plain + n, &n);
+}
+
+/*
+ * Both ends' servers: sink and recv
+ */
+
+struct server;
+
+struct conn {
+	int fd;
+	uint32_t order;		/* of being accepted */
+	bool known;		/* index is */
+	uint32_t index;
+	uint16_t peer_port;
+	uint64_t bytes;		/* of content */
+	uint64_t records;
+	double begin;
+	struct tls tls;
+	EVP_MD_CTX *sha;
+	uint8_t *buf;
+	uint32_t fill;
+	char error[160];
+};
+
+struct server {
+	const struct options *opt;
+	bool sink;
+	struct content content;
+	bool *claimed;		/* connections that were found */
+	uint8_t scratch[DISCARD_BUF];
+};
+
+__attribute__((format(printf, 2, 3)))
+static bool conn_fail(struct conn *c, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(c->error, sizeof(c->error), fmt, ap);
+	va_end(ap);
+	return false;
+}
+
+/* Could this be connection @index, going by what it begins with? */
+static bool conn_is(struct server *s, struct conn *c, uint32_t index, uint32_t plain)
+{
+	if (!s->opt->cipher)
+		return content_differs(&s->content, index, 0, c->buf, c->fill) == c->fill;
+
+	tls_derive(&c->tls, s->opt->seed, index);
+	tls_start(&c->tls, s->opt->cipher, false);
+	if (tls_open(&c->tls, c->buf, s->scratch, plain))
+		return true;
+	tls_end(&c->tls);
+	return false;
+}
+
+/* Find out which connection this is; most come in the order of their numbers */
+static bool conn_identify(struct server *s, struct conn *c, uint32_t plain)
+{
+	uint32_t n = s->opt->connections;
+	uint32_t index;
+
+	if (s->opt->port_base) {
+		index = c->peer_port - s->opt->port_base;
+		if (index >= n)
+			return conn_fail(c, "comes from port %u", c->peer_port);
+		if (s->claimed[index] || !conn_is(s, c, index, plain))
+			return conn_fail(c, "does not begin like connection %u", index);
+		goto found;
+	}
+	for (uint32_t i = 0; i < 2 * n; i++) {
+		/* order, order - 1, order + 1, order - 2, ...; out of range if negative */
+		index = i & 1 ? c->order - (i + 1) / 2 : c->order + i / 2;
+		if (index < n && !s->claimed[index] && conn_is(s, c, index, plain))
+			goto found;
+	}
+	return conn_fail(c, s->opt->cipher ? "the first record does not authenticate" :
+					     "the first bytes are wrong");
+found:
+	s->claimed[index] = true;
+	c->index = index;
+	c->known = true;
+	return true;
+}
+
+static bool conn_check(struct server *s, struct conn *c, const uint8_t *p, uint32_t len)
+{
+	uint64_t n = content_differs(&s->content, c->index, c->bytes, p, len);
+
+	c->bytes += n;
+	if (n < len)
+		return conn_fail(c, "byte %llu is wrong", (unsigned long long)c->bytes);
+	return true;
+}
+
+static bool conn_record(struct server *s, struct conn *c, const uint8_t *rec, uint32_t plain)
+{
+	unsigned long long no = c->records;
+	uint64_t nonce = get_be(rec + REC_HDR, REC_NONCE);
+
+	if (!c->known) {
+		if (!conn_identify(s, c, plain))
+			return false;
+	} else {
+		/* never twice under one key: here they count up */
+		if (nonce != c->tls.nonce)
+			return conn_fail(c, "record %llu: explicit nonce %016llx does not follow",
+					 no, (unsigned long long)nonce);
+		if (!tls_open(&c->tls, rec, s->scratch, plain))
+			return conn_fail(c, "record %llu does not authenticate", no);
+	}
+	c->tls.nonce = nonce + 1;
+	c->tls.rec_no++;
+	c->records++;
+	return conn_check(s, c, s->scratch, plain);
+}
+
+/* Take all whole records from the buffer */
+static bool conn_records(struct server *s, struct conn *c)
+{
+	uint32_t pos = 0, len;
+
+	while (c->fill - pos >= REC_HDR) {
+		const uint8_t *rec = c->buf + pos;
+
+		len = (uint32_t)get_be(rec + 3, 2);
+		if (rec[0] != REC_DATA || get_be(rec + 1, 2) != TLS_1_2_VERSION ||
+		    len < REC_NONCE + REC_TAG || REC_HDR + len > REC_MAX)
+			return conn_fail(c, "record %llu: no header: %02x %02x%02x %02x%02x",
+					 (unsigned long long)c->records, rec[0], rec[1], rec[2],
+					 rec[3], rec[4]);
+		if (c->fill - pos < REC_HDR + len)
+			break;
+		/* the record to identify by must be the buffer's first: nothing was taken yet */
+		if (!conn_record(s, c, rec, len - REC_NONCE - REC_TAG))
+			return false;
+		pos += REC_HDR + len;
+	}
+	memmove(c->buf, c->buf + pos, c->fill - pos);
+	c->fill -= pos;
+	return true;
+}
+
+/* More bytes, or the last of them */
+static bool conn_take(struct server *s, struct conn *c, bool end)
+{
+	if (s->opt->cipher) {
+		if (!conn_records(s, c))
+			return false;
+	} else if (c->fill >= PLAIN_ID_BYTES || (end && c->fill) || c->known) {
+		if (!c->known && !conn_identify(s, c, 0))
+			return false;
+		if (!conn_check(s, c, c->buf, c->fill))
+			return false;
+		c->fill = 0;
+	}
+	if (!end)
+		return true;
+	if (c->fill)
+		return conn_fail(c, "ends inside record %llu", (unsigned long long)c->records);
+	if (s->opt->have_bytes && c->bytes != s->opt->bytes)
+		return conn_fail(c, "ends after %llu bytes, not %llu",
+				 (unsigned long long)c->bytes, (unsigned long long)s->opt->bytes);
+	return true;
+}
+
+/* Read once.  False when the connection is through, for better or for worse. */
+static bool conn_read(struct server *s, struct conn *c)
+{
+	ssize_t n;
+
+	if (s->sink)
+		n = recv(c->fd, s->scratch, DISCARD_BUF, s->opt->discard ? MSG_TRUNC : 0);
+	else
+		n = recv(c->fd, c->buf + c->fill, READ_BUF - c->fill, 0);
+	if (n < 0) {
+		if (errno == EAGAIN || errno == EINTR)
+			return true;
+		return conn_fail(c, "after %llu bytes: %s", (unsigned long long)c->bytes,
+				 strerror(errno));
+	}
+	if (s->sink) {
+		c->bytes += (uint64_t)n;
+		if (c->sha && !EVP_DigestUpdate(c->sha, s->scratch, (size_t)n))
+			die(1, "SHA-256 failed");
+		return n;
+	}
+	c->fill += (uint32_t)n;
+	return conn_take(s, c, !n) && n;
+}
+
+static void conn_report(struct server *s, struct conn *c)
+{
+	unsigned int len = 0;
+	uint8_t sha[32];
+
+	if (s->sink) {
+		printf("{\"bytes\":%llu", (unsigned long long)c->bytes);
+		if (c->sha && EVP_DigestFinal_ex(c->sha, sha, &len)) {
+			printf(",\"sha256\":\"");
+			for (unsigned int i = 0; i < len; i++)
+				printf("%02x", sha[i]);
+			putchar('"');
+		}
+	} else {
+		printf("{\"connection\":%d,\"bytes\":%llu,\"records\":%llu,\"ok\":%s",
+		       c->known ? (int)c->index : -1, (unsigned long long)c->bytes,
+		       (unsigned long long)c->records, *c->error ? "false" : "true");
+	}
+	printf(",\"seconds\":%.3f", now(CLOCK_MONOTONIC) - c->begin);
+	if (*c->error)
+		printf(",\"error\":\"%s\"", c->error);
+	puts("}");
+}
+
+static void conn_free(struct conn *c)
+{
+	close(c->fd);
+	tls_end(&c->tls);
+	EVP_MD_CTX_free(c->sha);
+	free(c->buf);
+	free(c);
+}
+
+static struct conn *conn_accept(struct server *s, int listener, uint32_t order)
+{
+	struct sockaddr_storage peer;
+	socklen_t len = sizeof(peer);
+	struct conn *c;
+	int fd;
+
+	fd = accept4(listener, (struct sockaddr *)&peer, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	if (fd < 0) {
+		if (errno == EAGAIN || errno == EINTR || errno == ECONNABORTED)
+			return NULL;
+		die(1, "accept: %s", strerror(errno));
+	}
+	c = xalloc(sizeof(*c));
+	c->fd = fd;
+	c->order = order;
+	c->begin = now(CLOCK_MONOTONIC);
+	c->peer_port = ntohs(peer.ss_family == AF_INET6 ?
+				     ((struct sockaddr_in6 *)&peer)->sin6_port :
+				     ((struct sockaddr_in *)&peer)->sin_port);
+	if (!s->sink) {
+		c->buf = xalloc(READ_BUF);
+	} else if (!s->opt->discard) {
+		c->sha = EVP_MD_CTX_new();
+		if (!c->sha || !EVP_DigestInit_ex(c->sha, EVP_sha256(), NULL))
+			die(1, "SHA-256 failed");
+	}
+	return c;
+}
+
+/* One socket for IPv6 and IPv4; for IPv4 alone where there is no IPv6 */
+static int listen_on(const char *port)
+{
+	const struct addrinfo hints = {
+		.ai_flags = AI_PASSIVE | AI_NUMERICSERV,
+		.ai_socktype = SOCK_STREAM,
+	};
+	struct addrinfo *list, *ai;
+	int err, fd = -1;
+
+	err = getaddrinfo(NULL, port, &hints, &list);
+	if (err)
+		die(2, "port %s: %s", port, gai_strerror(err));
+	for (int family = AF_INET6; fd < 0; family = AF_INET) {
+		for (ai = list; ai && ai->ai_family != family; ai = ai->ai_next)
+			;
+		if (ai)
+			fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+		if (fd >= 0 || family == AF_INET)
+			break;
+	}
+	if (fd < 0)
+		die(1, "no socket: %s", strerror(errno));
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &(int){ 1 }, sizeof(int));
+	setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &(int){ 0 }, sizeof(int));
+	if (bind(fd, ai->ai_addr, ai->ai_addrlen) || listen(fd, 4096))
+		die(1, "port %s: %s", port, strerror(errno));
+	freeaddrinfo(list);
+	return fd;
+}
+
+static void watch(int epoll, int fd, uint32_t events, void *ptr)
+{
+	struct epoll_event ev = { .events = events, .data.ptr = ptr };
+
+	if (epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &ev))
+		die(1, "epoll: %s", strerror(errno));
+}
+
+static int serve(struct server *s)
+{
+	uint32_t accepted = 0, done = 0, want = s->opt->connections;
+	struct epoll_event ev[64];
+	struct conn *c;
+	int status = 0, epoll, listener, n;
+
+	epoll = epoll_create1(EPOLL_CLOEXEC);
+	listener = listen_on(s->opt->port);
+	watch(epoll, listener, EPOLLIN, NULL);
+	while (!want || done < want) {
+		n = epoll_wait(epoll, ev, 64, -1);
+		if (n < 0 && errno != EINTR)
+			die(1, "epoll: %s", strerror(errno));
+		for (int i = 0; i < n; i++) {
+			c = ev[i].data.ptr;
+			if (!c) {
+				c = conn_accept(s, listener, accepted);
+				if (!c)
+					continue;
+				watch(epoll, c->fd, EPOLLIN, c);
+				if (++accepted == want)
+					close(listener);
+				continue;
+			}
+			if (conn_read(s, c))
+				continue;
+			conn_report(s, c);
+			if (*c->error)
+				status = 1;
+			conn_free(c);
+			done++;
+		}
+	}
+	close(epoll);
+	return status;
+}
+
+/*
+ * send
+ */
+
+struct out {
+	int fd;
+	uint32_t index;
+	bool blocked;
+	bool sent;		/* all of it; waits for the peer to close */
+	bool done;
+	uint64_t off;		/* of the content */
+	uint32_t zc_sends;
+	uint32_t zc_done;
+	struct tls tls;
+	uint8_t *rec;		/* a sealed record on its way */
+	uint32_t rec_len;
+	uint32_t rec_pos;
+	uint32_t rec_plain;
+};
+
+struct sender {
+	const struct options *opt;
+	struct content content;
+	struct out *out;
+	int epoll;
+	uint64_t zc_copied;	/* zero-copy sends that were none */
+};
+
+/* For a counter of instructions outside: nopl with a displacement of its own */
+static void marker(bool begin)
+{
+#ifdef __x86_64__
+	if (begin)
+		__asm__ volatile(".byte 0x0f, 0x1f, 0x80, 0x53, 0x45, 0x41, 0x4c" : : : "memory");
+	else
+		__asm__ volatile(".byte 0x0f, 0x1f, 0x80, 0x53, 0x45, 0x41, 0x4d" : : : "memory");
+#else
+	(void)begin;
+#endif
+}
+
+static void bind_port(int fd, int family, uint32_t port)
+{
+	struct sockaddr_in6 in6 = { .sin6_family = AF_INET6, .sin6_port = htons((uint16_t)port) };
+	struct sockaddr_in in = { .sin_family = AF_INET, .sin_port = htons((uint16_t)port) };
+	int err;
+
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &(int){ 1 }, sizeof(int));
+	if (family == AF_INET6)
+		err = bind(fd, (struct sockaddr *)&in6, sizeof(in6));
+	else
+		err = bind(fd, (struct sockaddr *)&in, sizeof(in));
+	if (err)
+		die(1, "local port %u: %s", port, strerror(errno));
+}
+
+/* The server may still be on its way up: a refusal is not final at first */
+static int connect_to(const struct options *opt, const struct addrinfo *list, uint32_t index)
+{
+	double deadline = now(CLOCK_MONOTONIC) + CONNECT_SECONDS;
+	int fd, err = 0;
+
+	for (;;) {
+		for (const struct addrinfo *ai = list; ai; ai = ai->ai_next) {
+			fd = socket(ai->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+			if (fd < 0) {
+				err = errno;
+				continue;
+			}
+			if (opt->port_base)
+				bind_port(fd, ai->ai_family, opt->port_base + index);
+			if (!connect(fd, ai->ai_addr, ai->ai_addrlen))
+				return fd;
+			err = errno;
+			close(fd);
+		}
+		if (err != ECONNREFUSED || now(CLOCK_MONOTONIC) > deadline)
+			die(1, "connection %u to %s port %s: %s", index, opt->host, opt->port,
+			    strerror(err));
+		usleep(50000);
+	}
+}
+
+static void ktls_setup(const struct options *opt, struct out *o)
+{
+	union {
+		struct tls_crypto_info info;
+		struct tls12_crypto_info_aes_gcm_128 aes128;
+		struct tls12_crypto_info_aes_gcm_256 aes256;
+	} u = { .info.version = TLS_1_2_VERSION };
+	socklen_t len;
+
+	if (setsockopt(o->fd, SOL_TCP, TCP_ULP, "tls", sizeof("tls")))
+		die(1, "TCP_ULP tls: %s%s", strerror(errno),
+		    errno == ENOENT ? " (is the tls module loaded?)" : "");
+	if (opt->cipher == AES128_GCM) {
+		u.info.cipher_type = TLS_CIPHER_AES_GCM_128;
+		memcpy(u.aes128.key, o->tls.key, sizeof(u.aes128.key));
+		memcpy(u.aes128.salt, o->tls.salt, sizeof(u.aes128.salt));
+		put_be(u.aes128.iv, o->tls.nonce, sizeof(u.aes128.iv));
+		put_be(u.aes128.rec_seq, o->tls.rec_no, sizeof(u.aes128.rec_seq));
+		len = sizeof(u.aes128);
+	} else {
+		u.info.cipher_type = TLS_CIPHER_AES_GCM_256;
+		memcpy(u.aes256.key, o->tls.key, sizeof(u.aes256.key));
+		memcpy(u.aes256.salt, o->tls.salt, sizeof(u.aes256.salt));
+		put_be(u.aes256.iv, o->tls.nonce, sizeof(u.aes256.iv));
+		put_be(u.aes256.rec_seq, o->tls.rec_no, sizeof(u.aes256.rec_seq));
+		len = sizeof(u.aes256);
+	}
+	if (setsockopt(o->fd, SOL_TLS, TLS_TX, &u, len))
+		die(1, "TLS_TX: %s", strerror(errno));
+	if (opt->zerocopy &&
+	    setsockopt(o->fd, SOL_TLS, TLS_TX_ZEROCOPY_RO, &(int){ 1 }, sizeof(int)))
+		die(1, "TLS_TX_ZEROCOPY_RO: %s", strerror(errno));
+}
+
+static void out_open(struct sender *s, const struct addrinfo *list, uint32_t index)
+{
+	const struct options *opt = s->opt;
+	struct out *o = &s->out[index];
+
+	o->index = index;
+	o->fd = connect_to(opt, list, index);
+	if (opt->cipher) {
+		tls_derive(&o->tls, opt->seed, index);
+		if (opt->tls_user) {
+			tls_start(&o->tls, opt->cipher, true);
+			o->rec = xalloc(REC_MAX);
+		} else {
+			ktls_setup(opt, o);
+		}
+	} else if (opt->zerocopy &&
+		   setsockopt(o->fd, SOL_SOCKET, SO_ZEROCOPY, &(int){ 1 }, sizeof(int))) {
+		die(1, "SO_ZEROCOPY: %s", strerror(errno));
+	}
+	/* one connection simply blocks */
+	if (opt->connections == 1)
+		return;
+	if (fcntl(o->fd, F_SETFL, O_NONBLOCK))
+		die(1, "O_NONBLOCK: %s", strerror(errno));
+	watch(s->epoll, o->fd, EPOLLIN | EPOLLOUT | EPOLLET, o);
+}
+
+/* Take in which zero-copy sends are through; waits for one if @wait */
+static void zerocopy_reap(struct sender *s, struct out *o, bool wait)
+{
+	struct pollfd pfd = { .fd = o->fd };
+	struct sock_extended_err *ee;
+	struct cmsghdr *cmsg;
+	struct msghdr msg;
+	char buf[128];
+
+	if (wait && poll(&pfd, 1, -1) < 0 && errno != EINTR)
+		die(1, "poll: %s", strerror(errno));
+	for (;;) {
+		msg = (struct msghdr){ .msg_control = buf, .msg_controllen = sizeof(buf) };
+		if (recvmsg(o->fd, &msg, MSG_ERRQUEUE | MSG_DONTWAIT) < 0) {
+			if (errno == EAGAIN || errno == EINTR)
+				return;
+			die(1, "connection %u: %s", o->index, strerror(errno));
+		}
+		for (cmsg = CMSG_FIRSTHDR(&msg); cmsg; cmsg = CMSG_NXTHDR(&msg, cmsg)) {
+			ee = (struct sock_extended_err *)CMSG_DATA(cmsg);
+			if (ee->ee_errno || ee->ee_origin != SO_EE_ORIGIN_ZEROCOPY)
+				continue;
+			o->zc_done += ee->ee_data - ee->ee_info + 1;
+			if (ee->ee_code & SO_EE_CODE_ZEROCOPY_COPIED)
+				s->zc_copied += ee->ee_data - ee->ee_info + 1;
+		}
+	}
+}
+
+/* A record that was sealed here: what is left of it; a new one when there is nothing */
+static ssize_t send_record(struct out *o, const uint8_t *plain, uint64_t len)
+{
+	ssize_t n;
+
+	if (!o->rec_len) {
+		o->rec_plain = len < REC_MAX_PLAIN ? (uint32_t)len : REC_MAX_PLAIN;
+		o->rec_len = tls_seal(&o->tls, o->rec, plain, o->rec_plain);
+		o->rec_pos = 0;
+	}
+	n = send(o->fd, o->rec + o->rec_pos, o->rec_len - o->rec_pos, 0);
+	if (n < 0)
+		return n;
+	o->rec_pos += (uint32_t)n;
+	if (o->rec_pos < o->rec_len)
+		return 0;
+	o->rec_len = 0;
+	return o->rec_plain;
+}
+
+/* Send once; how much of the content went */
+static ssize_t send_chunk(struct sender *s, struct out *o)
+{
+	const struct options *opt = s->opt;
+	uint64_t len = opt->bytes - o->off < opt->chunk ? opt->bytes - o->off : opt->chunk;
+	uint64_t pos = content_at(&s->content, o->index, o->off, &len);
+	const uint8_t *data = s->content.data + pos;
+	off_t at = (off_t)pos;
+	ssize_t n;
+
+	if (opt->tls_user)
+		return send_record(o, data, len);
+	if (opt->sendfile)
+		return sendfile(o->fd, s->content.fd, &at, len);
+	if (!opt->zerocopy)
+		return send(o->fd, data, len, 0);
+
+	n = send(o->fd, data, len, MSG_ZEROCOPY);
+	if (n < 0 && errno == ENOBUFS) {
+		/* too many on their way */
+		zerocopy_reap(s, o, true);
+		return 0;
+	}
+	if (n > 0 && !(++o->zc_sends % ZEROCOPY_REAP))
+		zerocopy_reap(s, o, false);
+	return n;
+}
+
+/* Get a connection on by one step: a chunk, or the peer's word that it has it all */
+static void out_step(struct sender *s, struct out *o)
+{
+	ssize_t n;
+	char byte;
+
+	if (!o->sent) {
+		bool last = s->opt->bytes - o->off <= s->opt->chunk;
+
+		/*
+		 * What a send() that may not block could not queue of a record,
+		 * the distribution's tls.ko forgets when the sending ends.
+		 */
+		if (last && s->opt->cipher && s->opt->connections > 1)
+			fcntl(o->fd, F_SETFL, 0);
+		n = o->off < s->opt->bytes ? send_chunk(s, o) : 0;
+		if (last && s->opt->cipher && s->opt->connections > 1)
+			fcntl(o->fd, F_SETFL, O_NONBLOCK);
+		if (n > 0)
+			o->off += (uint64_t)n;
+		else if (!n && s->opt->sendfile && o->off < s->opt->bytes)
+			die(1, "%s became shorter", s->opt->file);
+		if (n >= 0 && o->off == s->opt->bytes) {
+			o->sent = true;
+			if (shutdown(o->fd, SHUT_WR))
+				n = -1;
+		}
+	} else {
+		n = recv(o->fd, &byte, 1, 0);
+		if (n > 0)
+			die(1, "connection %u: the peer talks", o->index);
+		while (!n && o->zc_done < o->zc_sends)
+			zerocopy_reap(s, o, true);
+		o->done = !n;
+	}
+	if (n < 0 && errno == EAGAIN)
+		o->blocked = true;
+	else if (n < 0 && errno != EINTR)
+		die(1, "connection %u, byte %llu of %llu: %s", o->index,
+		    (unsigned long long)o->off, (unsigned long long)s->opt->bytes,
+		    strerror(errno));
+}
+
+/* All connections in turn, until the last is through */
+static void send_all(struct sender *s)
+{
+	uint32_t left = s->opt->connections;
+	struct epoll_event ev[64];
+	bool busy;
+	int n;
+
+	while (left) {
+		busy = false;
+		for (uint32_t i = 0; i < s->opt->connections; i++) {
+			struct out *o = &s->out[i];
+
+			if (o->done || o->blocked)
+				continue;
+			out_step(s, o);
+			left -= o->done;
+			busy = true;
+		}
+		if (busy)
+			continue;
+		n = epoll_wait(s->epoll, ev, 64, -1);
+		for (int i = 0; i < n; i++) {
+			struct out *o = ev[i].data.ptr;
+
+			o->blocked = false;
+			if (s->opt->zerocopy && !s->opt->cipher && (ev[i].events & EPOLLERR))
+				zerocopy_reap(s, o, false);
+		}
+	}
+}
+
+static int cmd_send(const struct options *opt)
+{
+	const struct addrinfo hints = { .ai_socktype = SOCK_STREAM };
+	struct sender s = { .opt = opt };
+	struct options o = *opt;
+	struct addrinfo *list;
+	double begin, seconds, cpu, total;
+	int err;
+
+	if (opt->file)
+		content_file(&s.content, opt->file);
+	else
+		content_pattern(&s.content, opt->seed);
+	if (!o.have_bytes)
+		o.bytes = opt->file ? s.content.size : 16 << 20;
+	s.opt = &o;
+
+	err = getaddrinfo(opt->host, opt->port, &hints, &list);
+	if (err)
+		die(2, "%s port %s: %s", opt->host, opt->port, gai_strerror(err));
+	s.epoll = epoll_create1(EPOLL_CLOEXEC);
+	s.out = xalloc(opt->connections * sizeof(*s.out));
+	for (uint32_t i = 0; i < opt->connections; i++)
+		out_open(&s, list, i);
+	freeaddrinfo(list);
+
+	begin = now(CLOCK_MONOTONIC);
+	cpu = now(CLOCK_PROCESS_CPUTIME_ID);
+	if (opt->markers)
+		marker(true);
+	send_all(&s);
+	if (opt->markers)
+		marker(false);
+	seconds = now(CLOCK_MONOTONIC) - begin;
+	cpu = now(CLOCK_PROCESS_CPUTIME_ID) - cpu;
+
+	total = (double)o.bytes * opt->connections;
+	printf("{\"connections\":%u,\"bytes\":%.0f,\"seconds\":%.3f", opt->connections, total,
+	       seconds);
+	printf(",\"mb_per_s\":%.1f,\"cpu_s\":%.3f", seconds > 0 ? total / 1e6 / seconds : 0, cpu);
+	if (opt->zerocopy && !opt->cipher)
+		printf(",\"zerocopy_copied\":%llu", (unsigned long long)s.zc_copied);
+	puts("}");
+	for (uint32_t i = 0; i < opt->connections; i++) {
+		close(s.out[i].fd);
+		tls_end(&s.out[i].tls);
+		free(s.out[i].rec);
+	}
+	free(s.out);
+	return 0;
+}
+
+static int cmd_serve(const struct options *opt, bool sink)
+{
+	struct server *s = xalloc(sizeof(*s));
+	struct options o = *opt;
+	int status;
+
+	s->opt = &o;
+	s->sink = sink;
+	if (!sink) {
+		if (opt->file) {
+			content_file(&s->content, opt->file);
+			if (!o.have_bytes)
+				o.bytes = s->content.size;
+			o.have_bytes = true;
+		} else {
+			content_pattern(&s->content, opt->seed);
+		}
+		s->claimed = xalloc(opt->connections * sizeof(*s->claimed));
+	}
+	status = serve(s);
+	free(s->claimed);
+	free(s);
+	return status;
+}
+
+/*
+ * Command line
+ */
+
+static const char usage[] =
+	"usage: tcp_tool sink PORT [--discard] [--connections N]\n"
+	"       tcp_tool send HOST PORT [TLS] [CONTENT] [--bytes N] [--chunk N] [--zerocopy]\n"
+	"                     [--connections N] [--port-base P] [--markers]\n"
+	"       tcp_tool recv PORT [TLS] [CONTENT] [--bytes N] [--connections N] [--port-base P]\n"
+	"\n"
+	"sink   counts bytes and prints their SHA-256, one line a connection, without end unless\n"
+	"       --connections says so; --discard: the kernel drops the bytes, nothing is copied\n"
+	"send   sends, closes, waits for the peer to close, prints one line\n"
+	"recv   checks every record and byte, prints one line a connection; 1 if any was wrong\n"
+	"\n"
+	"TLS: --tls 1.2 [--cipher aes128|aes256]     send: by kTLS, or with --tls-user right here\n"
+	"CONTENT: [--seed N] of a pattern (and of the keys); or --file FILE, for send also\n"
+	"         --sendfile FILE, which is repeated where --bytes asks for more\n"
+	"--bytes N         of each connection; send: 16M or the file's size; recv: whatever comes,\n"
+	"                  or the file's size\n"
+	"--chunk N         bytes of one send() or sendfile(), at most 1M: 16K; with --tls-user of\n"
+	"                  one record, at most 16K\n"
+	"--connections N   at once: 1\n"
+	"--port-base P     connection i comes from port P + i\n"
+	"--zerocopy        MSG_ZEROCOPY; with --tls and --sendfile TLS_TX_ZEROCOPY_RO\n"
+	"--markers         marker instructions from the first send to the peer's close\n"
+	"Numbers may end in K, M or G.\n"
+	"Exit status: 0: all went well; 1: it did not; 2: it could not be tried.\n";
+
+static uint64_t parse_number(const char *name, const char *s, uint64_t min, uint64_t max)
+{
+	static const char units[] = "KMG";
+	unsigned long long v;
+	const char *unit;
+	int shift = 0;
+	char *end;
+
+	errno = 0;
+	v = strtoull(s, &end, 0);
+	unit = end != s && *end ? strchr(units, *end) : NULL;
+	if (unit) {
+		shift = 10 * (int)(unit - units + 1);
+		end++;
+	}
+	if (end == s || *end || *s == '-' || errno || v > UINT64_MAX >> shift ||
+	    v << shift < min || v << shift > max)
+		die(2, "%s %s: not a number from %llu to %llu", name, s, (unsigned long long)min,
+		    (unsigned long long)max);
+	return v << shift;
+}
+
+enum {
+	OPT_BYTES = 256, OPT_CHUNK, OPT_CIPHER, OPT_CONNECTIONS, OPT_DISCARD, OPT_FILE, OPT_HELP,
+	OPT_MARKERS, OPT_PORT_BASE, OPT_SEED, OPT_SENDFILE, OPT_TLS, OPT_TLS_USER, OPT_ZEROCOPY,
+};
+
+static const struct option long_options[] = {
+	{ "bytes", required_argument, NULL, OPT_BYTES },
+	{ "chunk", required_argument, NULL, OPT_CHUNK },
+	{ "cipher", required_argument, NULL, OPT_CIPHER },
+	{ "connections", required_argument, NULL, OPT_CONNECTIONS },
+	{ "discard", no_argument, NULL, OPT_DISCARD },
+	{ "file", required_argument, NULL, OPT_FILE },
+	{ "help", no_argument, NULL, OPT_HELP },
+	{ "markers", no_argument, NULL, OPT_MARKERS },
+	{ "port-base", required_argument, NULL, OPT_PORT_BASE },
+	{ "seed", required_argument, NULL, OPT_SEED },
+	{ "sendfile", required_argument, NULL, OPT_SENDFILE },
+	{ "tls", required_argument, NULL, OPT_TLS },
+	{ "tls-user", no_argument, NULL, OPT_TLS_USER },
+	{ "zerocopy", no_argument, NULL, OPT_ZEROCOPY },
+	{ 0 }
+};
+
+/* Sets of options: what was given, and what a subcommand knows */
+#define BIT(opt)	(1u << ((opt) - OPT_BYTES))
+#define SINK_OPTIONS	(BIT(OPT_DISCARD) | BIT(OPT_CONNECTIONS))
+#define RECV_OPTIONS	(BIT(OPT_BYTES) | BIT(OPT_CIPHER) | BIT(OPT_CONNECTIONS) | \
+			 BIT(OPT_FILE) | BIT(OPT_PORT_BASE) | BIT(OPT_SEED) | BIT(OPT_TLS))
+#define SEND_OPTIONS	(RECV_OPTIONS | BIT(OPT_CHUNK) | BIT(OPT_MARKERS) | \
+			 BIT(OPT_SENDFILE) | BIT(OPT_TLS_USER) | BIT(OPT_ZEROCOPY))
+
+static void set_option(struct options *opt, int c, enum cipher *cipher)
+{
+	const char *name = long_options[c - OPT_BYTES].name;
+
+	switch (c) {
+	case OPT_BYTES:
+		opt->bytes = parse_number(name, optarg, 0, 1ull << 50);
+		opt->have_bytes = true;
+		break;
+	case OPT_CHUNK:
+		opt->chunk = (uint32_t)parse_number(name, optarg, 1, MAX_CHUNK);
+		break;
+	case OPT_CIPHER:
+		if (!strcmp(optarg, "aes128"))
+			*cipher = AES128_GCM;
+		else if (!strcmp(optarg, "aes256"))
+			*cipher = AES256_GCM;
+		else
+			die(2, "--cipher %s: aes128 or aes256", optarg);
+		break;
+	case OPT_CONNECTIONS:
+		opt->connections = (uint32_t)parse_number(name, optarg, 1, 60000);
+		break;
+	case OPT_DISCARD:
+		opt->discard = true;
+		break;
+	case OPT_SENDFILE:
+		opt->sendfile = true;
+		__attribute__((fallthrough));
+	case OPT_FILE:
+		opt->file = optarg;
+		break;
+	case OPT_MARKERS:
+		opt->markers = true;
+		break;
+	case OPT_PORT_BASE:
+		opt->port_base = (uint32_t)parse_number(name, optarg, 1, 65535);
+		break;
+	case OPT_SEED:
+		opt->seed = parse_number(name, optarg, 0, UINT64_MAX);
+		break;
+	case OPT_TLS:
+		if (strcmp(optarg, "1.2"))
+			die(2, "--tls %s: only 1.2 is known", optarg);
+		opt->cipher = AES128_GCM;
+		break;
+	case OPT_TLS_USER:
+		opt->tls_user = true;
+		break;
+	case OPT_ZEROCOPY:
+		opt->zerocopy = true;
+		break;
+	}
+}
+
+static unsigned int parse(struct options *opt, int argc, char **argv)
+{
+	enum cipher cipher = PLAIN;
+	unsigned int given = 0;
+	int c;
+
+	while ((c = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
+		if (c == OPT_HELP) {
+			fputs(usage, stdout);
+			exit(0);
+		}
+		if (c == '?')
+			exit(2);
+		given |= BIT(c);
+		set_option(opt, c, &cipher);
+	}
+	if (opt->tls_user && !opt->cipher)
+		opt->cipher = AES128_GCM;
+	if (cipher && !opt->cipher)
+		die(2, "--cipher needs --tls");
+	if (cipher)
+		opt->cipher = cipher;
+	if (opt->tls_user && (opt->zerocopy || opt->sendfile))
+		die(2, "--tls-user sends by send(): use --file, and no --zerocopy");
+	if (opt->zerocopy && !opt->cipher == opt->sendfile)
+		die(2, "--zerocopy: of send() without TLS, of sendfile() with it");
+	return given;
+}
+
+int main(int argc, char **argv)
+{
+	struct options opt = { .chunk = 16384, .seed = 1 };
+	unsigned int given, known;
+	struct rlimit fds;
+	bool sink, sender;
+	char **arg;
+
+	/* getopt_long() moves what is no option behind the options */
+	given = parse(&opt, argc, argv);
+	arg = argv + optind;
+	if (argc == optind) {
+		fputs(usage, stderr);
+		return 2;
+	}
+	sink = !strcmp(arg[0], "sink");
+	sender = !strcmp(arg[0], "send");
+	if (!sink && !sender && strcmp(arg[0], "recv"))
+		die(2, "%s: sink, send or recv", arg[0]);
+	if (argc - optind != (sender ? 3 : 2)) {
+		fputs(usage, stderr);
+		return 2;
+	}
+	known = sink ? SINK_OPTIONS : sender ? SEND_OPTIONS : RECV_OPTIONS;
+	for (int i = 0; long_options[i].name; i++) {
+		if (given & ~known & BIT(long_options[i].val))
+			die(2, "%s: no such option: --%s", arg[0], long_options[i].name);
+	}
+	if (!sink && !opt.connections)
+		opt.connections = 1;
+	if (opt.port_base && opt.port_base + opt.connections > 65536)
+		die(2, "--port-base %u: not enough ports from there on", opt.port_base);
+	opt.host = sender ? arg[1] : NULL;
+	opt.port = arg[sender ? 2 : 1];
+	parse_number("port", opt.port, 1, 65535);
+#ifndef __x86_64__
+	if (opt.markers)
+		die(2, "--markers: only on x86-64");
+#endif
+
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	signal(SIGPIPE, SIG_IGN);
+	if (!getrlimit(RLIMIT_NOFILE, &fds)) {
+		fds.rlim_cur = fds.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &fds);
+	}
+	return sender ? cmd_send(&opt) : cmd_serve(&opt, sink);
+}

@@ -4,9 +4,13 @@
 # Allocation failures: in each thing that one does to the driver, the first allocation fails, then the second, and so on
 # to the last; and under traffic, some all the time. Whatever fails says so, nothing is lost, all works afterwards.
 #
-# Only allocations count that were made on behalf of the driver: its code is on the stack.
+# Only allocations count that were made on behalf of the driver: its code is on the stack. Those of the kernel's checkers
+# are among them, and the DMA checker gives up for good: hence a VM of its own. /proc/irq warns when it removes what it
+# could not make.
 #
-# timeout: 300
+# vm: --smp 2
+# timeout: 400
+# reports: remove_proc_entry|DMA-API: cacheline tracking ENOMEM|kmemleak: Cannot allocate
 . "$(dirname "$0")/guest-lib.sh"
 . "$(dirname "$0")/guest-traffic.sh"
 failslab=/sys/kernel/debug/failslab fail_page_alloc=/sys/kernel/debug/fail_page_alloc
@@ -79,8 +83,8 @@ before() { :; }
 is "$(cat /sys/class/net/sn0/operstate)" up "the interface is up in the end"
 
 # Rings of another size and number: the old ones go on if there are no new ones
-before() { now=$1; }
-rings() { exec ethtool -G sn0 tx $((256 << now % 2)) rx $((64 << now % 2)); }
+before() { now=$(ethtool -g sn0 | sed -n '/Current/,$s/^TX:[[:space:]]*//p'); }
+rings() { exec ethtool -G sn0 tx $((now == 256 ? 512 : 256)) rx $((now == 256 ? 128 : 64)); }
 each "-G" some any rings
 before() { now=$(find /sys/class/net/sn0/queues -name 'tx-*' | wc -l); }
 channels() { exec ethtool -L sn0 combined $((3 - now)); }
@@ -91,7 +95,7 @@ ethtool -L sn0 combined 2
 wait_for 20 has_carrier '' sn0
 transfer "traffic after that" near 10.0.0.2 --connections 4 --bytes 256K
 
-each "self-test" all fail exec ethtool -t sn0 online
+each "self-test" all any exec ethtool -t sn0 online
 each "diagnosis" some any exec devlink health diagnose "pci/$pci" reporter fw
 
 # A connection that the device does not get is software's
@@ -106,7 +110,8 @@ diag "tx_tls_add_failed: $(($(stat tx_tls_add_failed) - failed))"
 failed=$(stat rx_alloc_failed) was=$(injected)
 stream_start near 10.0.0.2 --tls 1.2 --bytes 6M
 wait_for 30 sealed_since "$(stat hw_tls_tx_bytes)"
-inject probability 3
+echo 3 >$failslab/probability
+echo 15 >$fail_page_alloc/probability
 for i in {1..5}; do
 	ethtool -G sn0 rx $((512 << i % 2))
 	ip link set sn0 mtu $((1500 - i % 2))

@@ -188,6 +188,25 @@ void fw_set_stall(struct fw *fw, bool stalled)
 }
 
 /**
+ * fw_babble() - complete what was never posted, for tests of the host's checks
+ * @fw: the port
+ *
+ * Each transmit ring's index is wrong until the ring's next completion.
+ */
+void fw_babble(struct fw *fw)
+{
+	for (uint32_t i = 0; i < fw->n_qp; i++) {
+		struct fw_qp *qp = &fw->qp[i];
+		struct sealnic_qp_status *status = qp->active ? fw_qp_status(fw, qp) : NULL;
+
+		if (!status)
+			continue;
+		fw_store32(&status->tx_cons, fw_load32(&fw->db[i].tx_prod) + 1);
+		fw_qp_posted(fw, qp, &qp->tx_mod);
+	}
+}
+
+/**
  * fw_get_stats() - counters of the port
  * @fw: the port
  * @stats: filled in, little-endian

@@ -115,6 +115,7 @@ bool fw_enabled(const struct fw *fw);
 void fw_set_link(struct fw *fw, bool up);
 void fw_set_stall(struct fw *fw, bool stalled);
 void fw_fault(struct fw *fw, enum sealnic_syndrome syndrome);
+void fw_babble(struct fw *fw);
 void fw_get_stats(const struct fw *fw, struct sealnic_stats *stats);
 
 #endif /* SEALNIC_FW_H */

@@ -110,6 +110,8 @@ dmesg_reports+='|Bad page|bad page|slab-|Call Trace.*illegal|Kernel panic|nobody
 dmesg_harmless='DMA-API: preallocated|DMA-API: debugging (enabled|disabled)|kmemleak: (Kernel memory leak detector|Automatic memory)'
 dmesg_harmless+='|Lock dependency validator|lockdep.*(cross|entries|MAX_|memory)|KernelAddressSanitizer initialized|NMI watchdog'
 dmesg_harmless+='|Spectre|sealnic-test:'
+# Functions of a stack trace; what it is the trace of is in its head.
+dmesg_harmless+='|\]  (\? )?[A-Za-z0-9_.]+\+0x'
 
 dmesg_marks=0
 dmesg_mark() {

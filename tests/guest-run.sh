@@ -5,14 +5,15 @@
 #
 #   guest-run.sh SLOWNESS SCRIPT...
 #
-# SLOWNESS multiplies the scripts' time limits. A script says in its head what is particular to it:
+# SLOWNESS multiplies the scripts' time limits; they know it as $slowness. A script says in its head what is particular
+# to it:
 #
 #   # timeout: SECONDS     how long it may take (120)
 #   # reports: REGEX       reports in the kernel's log that it provokes
 set -u
 . "$(dirname "$0")/guest-lib.sh"
 
-slowness=$1
+export slowness=$1
 shift
 
 header() { sed -n "s/^# $1: *//p" "$2" | head -n 1; }

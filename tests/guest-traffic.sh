@@ -120,14 +120,20 @@ transfer() {
 	fi
 }
 
-# pace BYTES-A-SECOND|off: what near's sockets may send, so that something can happen in mid-stream on a fast machine too
+# pace BYTES-A-SECOND|off [DEV...]: what near's sockets may send, so that something can happen in mid-stream on a fast
+# machine too
 pace() {
-	if [ "$1" = off ]; then
-		tc qdisc del dev sn0 root 2>/dev/null
-	else
-		modprobe -q sch_fq
-		tc qdisc replace dev sn0 root fq maxrate $(($1 * 8))
-	fi
+	local rate=$1 dev
+	shift
+	[ $# -gt 0 ] || set -- sn0
+	for dev; do
+		if [ "$rate" = off ]; then
+			tc qdisc del dev "$dev" root 2>/dev/null
+		else
+			modprobe -q sch_fq
+			tc qdisc replace dev "$dev" root fq maxrate $((rate * 8))
+		fi
+	done
 }
 
 # sealed_since BYTES: has the NIC sealed 300 KB more than that?

@@ -60,6 +60,7 @@
 #define DISCARD_BUF		(1u << 20)
 #define PLAIN_ID_BYTES		32 /* enough to tell one connection's bytes from another's */
 #define CONNECT_SECONDS		10
+#define BEFORE_BYTE		0x16 /* what is sent in front of TLS_TX: not the first byte of a record here */
 #define ZEROCOPY_REAP		64 /* sends between two looks at the error queue */
 
 enum cipher { PLAIN, AES128_GCM, AES256_GCM };
@@ -73,9 +74,11 @@ struct options {
 	bool sendfile;
 	bool zerocopy;
 	bool markers;
+	bool ip_options;
 	bool have_bytes;
 	uint64_t bytes;		/* of each connection */
 	uint32_t chunk;
+	uint32_t before;	/* bytes in the clear in front of the records */
 	uint32_t connections;	/* 0: no end (sink) */
 	uint32_t port_base;	/* 0: any port */
 	uint64_t seed;
@@ -330,6 +333,7 @@ struct conn {
 	uint16_t peer_port;
 	uint64_t bytes;		/* of content */
 	uint64_t records;
+	uint32_t before;	/* bytes of options.before that came */
 	double begin;
 	struct tls tls;
 	EVP_MD_CTX *sha;
@@ -458,11 +462,26 @@ static bool conn_records(struct server *s, struct conn *c)
 	return true;
 }
 
+/* Take what comes in the clear in front of the first record */
+static bool conn_before(struct server *s, struct conn *c)
+{
+	uint32_t n = 0;
+
+	while (n < c->fill && c->before < s->opt->before) {
+		if (c->buf[n++] != BEFORE_BYTE)
+			return conn_fail(c, "byte %u in front of the records is wrong", c->before);
+		c->before++;
+	}
+	memmove(c->buf, c->buf + n, c->fill - n);
+	c->fill -= n;
+	return true;
+}
+
 /* More bytes, or the last of them */
 static bool conn_take(struct server *s, struct conn *c, bool end)
 {
 	if (s->opt->cipher) {
-		if (!conn_records(s, c))
+		if (!conn_before(s, c) || !conn_records(s, c))
 			return false;
 	} else if (c->fill >= PLAIN_ID_BYTES || (end && c->fill) || c->known) {
 		if (!c->known && !conn_identify(s, c, 0))
@@ -702,6 +721,21 @@ static void bind_port(int fd, int family, uint32_t port)
 		die(1, "local port %u: %s", port, strerror(errno));
 }
 
+/* Options that say nothing: IPv4 ones, or an IPv6 header of destination options */
+static void set_ip_options(int fd, int family)
+{
+	static const uint8_t nops[4] = { 1, 1, 1, 0 };
+	static const uint8_t padding[8] = { 0, 0, 1, 4 };
+	int err;
+
+	if (family == AF_INET6)
+		err = setsockopt(fd, IPPROTO_IPV6, IPV6_DSTOPTS, padding, sizeof(padding));
+	else
+		err = setsockopt(fd, IPPROTO_IP, IP_OPTIONS, nops, sizeof(nops));
+	if (err)
+		die(1, "IP options: %s", strerror(errno));
+}
+
 /* The server may still be on its way up: a refusal is not final at first */
 static int connect_to(const struct options *opt, const struct addrinfo *list, uint32_t index)
 {
@@ -717,6 +751,8 @@ static int connect_to(const struct options *opt, const struct addrinfo *list, ui
 			}
 			if (opt->port_base)
 				bind_port(fd, ai->ai_family, opt->port_base + index);
+			if (opt->ip_options)
+				set_ip_options(fd, ai->ai_family);
 			if (!connect(fd, ai->ai_addr, ai->ai_addrlen))
 				return fd;
 			err = errno;
@@ -763,6 +799,21 @@ static void ktls_setup(const struct options *opt, struct out *o)
 		die(1, "TLS_TX_ZEROCOPY_RO: %s", strerror(errno));
 }
 
+static void send_before(const struct options *opt, int fd)
+{
+	uint8_t buf[4096];
+
+	memset(buf, BEFORE_BYTE, sizeof(buf));
+	for (uint32_t n = 0; n < opt->before; ) {
+		uint32_t left = opt->before - n;
+		ssize_t len = send(fd, buf, left < sizeof(buf) ? left : sizeof(buf), 0);
+
+		if (len < 0)
+			die(1, "in front of the records: %s", strerror(errno));
+		n += (uint32_t)len;
+	}
+}
+
 static void out_open(struct sender *s, const struct addrinfo *list, uint32_t index)
 {
 	const struct options *opt = s->opt;
@@ -772,6 +823,7 @@ static void out_open(struct sender *s, const struct addrinfo *list, uint32_t ind
 	o->fd = connect_to(opt, list, index);
 	if (opt->cipher) {
 		tls_derive(&o->tls, opt->seed, index);
+		send_before(opt, o->fd);
 		if (opt->tls_user) {
 			tls_start(&o->tls, opt->cipher, true);
 			o->rec = xalloc(REC_MAX);
@@ -1035,6 +1087,7 @@ static const char usage[] =
 	"recv   checks every record and byte, prints one line a connection; 1 if any was wrong\n"
 	"\n"
 	"TLS: --tls 1.2 [--cipher aes128|aes256]     send: by kTLS, or with --tls-user right here\n"
+"     --before N        bytes in the clear in front of the records, as a handshake's\n"
 	"CONTENT: [--seed N] of a pattern (and of the keys); or --file FILE, for send also\n"
 	"         --sendfile FILE, which is repeated where --bytes asks for more\n"
 	"--bytes N         of each connection; send: 16M or the file's size; recv: whatever comes,\n"
@@ -1044,6 +1097,7 @@ static const char usage[] =
 	"--connections N   at once: 1\n"
 	"--port-base P     connection i comes from port P + i\n"
 	"--zerocopy        MSG_ZEROCOPY; with --tls and --sendfile TLS_TX_ZEROCOPY_RO\n"
+	"--ip-options      with IP options, or an IPv6 extension header, in each packet\n"
 	"--markers         marker instructions from the first send to the peer's close\n"
 	"Numbers may end in K, M or G.\n"
 	"Exit status: 0: all went well; 1: it did not; 2: it could not be tried.\n";
@@ -1071,18 +1125,20 @@ static uint64_t parse_number(const char *name, const char *s, uint64_t min, uint
 }
 
 enum {
-	OPT_BYTES = 256, OPT_CHUNK, OPT_CIPHER, OPT_CONNECTIONS, OPT_DISCARD, OPT_FILE, OPT_HELP,
-	OPT_MARKERS, OPT_PORT_BASE, OPT_SEED, OPT_SENDFILE, OPT_TLS, OPT_TLS_USER, OPT_ZEROCOPY,
+	OPT_BYTES = 256, OPT_BEFORE, OPT_CHUNK, OPT_CIPHER, OPT_CONNECTIONS, OPT_DISCARD, OPT_FILE, OPT_HELP,
+	OPT_IP_OPTIONS, OPT_MARKERS, OPT_PORT_BASE, OPT_SEED, OPT_SENDFILE, OPT_TLS, OPT_TLS_USER, OPT_ZEROCOPY,
 };
 
 static const struct option long_options[] = {
 	{ "bytes", required_argument, NULL, OPT_BYTES },
+	{ "before", required_argument, NULL, OPT_BEFORE },
 	{ "chunk", required_argument, NULL, OPT_CHUNK },
 	{ "cipher", required_argument, NULL, OPT_CIPHER },
 	{ "connections", required_argument, NULL, OPT_CONNECTIONS },
 	{ "discard", no_argument, NULL, OPT_DISCARD },
 	{ "file", required_argument, NULL, OPT_FILE },
 	{ "help", no_argument, NULL, OPT_HELP },
+	{ "ip-options", no_argument, NULL, OPT_IP_OPTIONS },
 	{ "markers", no_argument, NULL, OPT_MARKERS },
 	{ "port-base", required_argument, NULL, OPT_PORT_BASE },
 	{ "seed", required_argument, NULL, OPT_SEED },
@@ -1096,9 +1152,9 @@ static const struct option long_options[] = {
 /* Sets of options: what was given, and what a subcommand knows */
 #define BIT(opt)	(1u << ((opt) - OPT_BYTES))
 #define SINK_OPTIONS	(BIT(OPT_DISCARD) | BIT(OPT_CONNECTIONS))
-#define RECV_OPTIONS	(BIT(OPT_BYTES) | BIT(OPT_CIPHER) | BIT(OPT_CONNECTIONS) | \
+#define RECV_OPTIONS	(BIT(OPT_BYTES) | BIT(OPT_BEFORE) | BIT(OPT_CIPHER) | BIT(OPT_CONNECTIONS) | \
 			 BIT(OPT_FILE) | BIT(OPT_PORT_BASE) | BIT(OPT_SEED) | BIT(OPT_TLS))
-#define SEND_OPTIONS	(RECV_OPTIONS | BIT(OPT_CHUNK) | BIT(OPT_MARKERS) | \
+#define SEND_OPTIONS	(RECV_OPTIONS | BIT(OPT_CHUNK) | BIT(OPT_IP_OPTIONS) | BIT(OPT_MARKERS) | \
 			 BIT(OPT_SENDFILE) | BIT(OPT_TLS_USER) | BIT(OPT_ZEROCOPY))
 
 static void set_option(struct options *opt, int c, enum cipher *cipher)
@@ -1109,6 +1165,9 @@ static void set_option(struct options *opt, int c, enum cipher *cipher)
 	case OPT_BYTES:
 		opt->bytes = parse_number(name, optarg, 0, 1ull << 50);
 		opt->have_bytes = true;
+		break;
+	case OPT_BEFORE:
+		opt->before = (uint32_t)parse_number(name, optarg, 0, MAX_CHUNK);
 		break;
 	case OPT_CHUNK:
 		opt->chunk = (uint32_t)parse_number(name, optarg, 1, MAX_CHUNK);
@@ -1132,6 +1191,9 @@ static void set_option(struct options *opt, int c, enum cipher *cipher)
 		__attribute__((fallthrough));
 	case OPT_FILE:
 		opt->file = optarg;
+		break;
+	case OPT_IP_OPTIONS:
+		opt->ip_options = true;
 		break;
 	case OPT_MARKERS:
 		opt->markers = true;

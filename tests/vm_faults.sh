@@ -16,6 +16,8 @@ head -c 1M /dev/urandom >/tmp/file
 pci() { basename "$(readlink /sys/class/net/sn0/device)"; }
 reporter() { devlink health show "pci/$(pci)" reporter "$1"; }
 reporter_errors() { reporter "$1" | sed -n 's/.* error \([0-9]*\) .*/\1/p'; }
+reporter_recoveries() { reporter "$1" | sed -n 's/.* recover \([0-9]*\).*/\1/p'; }
+is_healthy() { reporter "$1" | grep -q 'state healthy'; }
 resets_were() { [ "$(stat resets)" -gt "$1" ]; }
 has_link() { has_carrier '' sn0 && has_carrier far sn1; }
 given_up() { dmesg_since | grep -c 'device does not answer any more'; }
@@ -25,7 +27,8 @@ one_given_up() { [ "$(given_up)" -ge 1 ]; }
 # sealed_stream BYTES: a stream of the file over and over, of which the NIC has sealed something by now, under capture
 sealed_stream() {
 	local nic
-	pace 1000000
+	# Where everything takes longer, so does the stream
+	pace $((1000000 / ${slowness:-1}))
 	capture_start faults.pcap
 	nic=$(stat hw_tls_tx_bytes) fallback=$(stat tx_tls_sw_fallback_bytes) readd=$(stat tx_tls_readd)
 	stream_start near 10.0.0.2 --tls 1.2 --file /tmp/file --bytes "$1" || give_up "no stream"
@@ -80,7 +83,7 @@ ethtool -G sn0 rx 1024
 
 # --- reset by hand, in spite of perfect health ---
 
-sealed_stream 6M
+sealed_stream 10M
 before=$(stat resets)
 for i in {1..3}; do
 	ethtool -t sn0 offline >/dev/null
@@ -94,13 +97,48 @@ sealed_again "reset by hand"
 # --- the device stops by itself ---
 
 before=$(stat resets) errors=$(reporter_errors fw)
-sealed_stream 3M
+sealed_stream 5M
 model fault 0
 check "fault: the reporter resets the device" wait_for 20 resets_were "$before"
 survives "fault"
 sealed_again "fault"
 is $(($(reporter_errors fw) - errors)) 1 "fault: devlink counts it"
 check "fault: the reporter is content" bash -c "devlink health show pci/$(pci) reporter fw | grep -q 'state healthy'"
+
+# --- again while it is being reset: the reset fails ---
+
+# faults SECONDS: as fast as the model takes them
+faults() {
+	local end=$((SECONDS + $1)) line
+	{
+		flock 9
+		while [ $SECONDS -lt $end ]; do
+			echo "fault 0" >&9
+			IFS= read -r -t 5 line <&9
+		done
+	} 9<>/dev/ttyS1
+}
+before=$(stat resets) errors=$(reporter_errors fw) recoveries=$(reporter_recoveries fw)
+# More queue pairs, longer resets
+ethtool -L sn0 combined 8
+sealed_stream 10M
+dmesg_mark
+faults 4
+is "$(given_up)" 0 "faults without end: the device is not given up"
+check "faults without end: when they end, the device is reset" wait_for 20 resets_were "$before"
+check "faults without end: the reporter is content" wait_for 20 is_healthy fw
+check "faults without end: and so is the other one" wait_for 20 is_healthy tx
+survives "faults without end"
+sealed_again "faults without end"
+# devlink counts each error, and recoveries of its own that succeeded
+between $(($(reporter_errors fw) - errors - $(reporter_recoveries fw) + recoveries)) 1 1000 \
+	"faults without end: resets failed"
+ethtool -L sn0 combined 2
+before=$(stat resets)
+model fault 0
+check "faults without end: the next fault is recovered as ever" wait_for 20 resets_were "$before"
+check "faults without end: and the reporter is content" wait_for 20 is_healthy fw
+fresh_traffic "after faults without end"
 
 # --- and waits for a person ---
 

@@ -5,7 +5,7 @@
 # devlink can ask of it or set.
 #
 # vm: --smp 4 --vectors 5 --qemu-arg -object --qemu-arg memory-backend-ram,id=other,size=1M,share=on --qemu-arg -device --qemu-arg ivshmem-plain,memdev=other
-# timeout: 300
+# timeout: 400
 . "$(dirname "$0")/guest-lib.sh"
 . "$(dirname "$0")/guest-traffic.sh"
 queues=4
@@ -23,6 +23,23 @@ load_driver || give_up "sealnic.ko does not load"
 is "$([ ! -e "$other/driver" ] || readlink "$other/driver")" "" "an ivshmem device without the magic gets no driver"
 is "$(pci_command "$other")" "$before" "an ivshmem device without the magic is not enabled"
 check "the driver did not name it" bash -c "! dmesg | grep -q 'sealnic ${other##*/}'"
+
+# health_speaks NAME PCI: both reporters answer, by word and by dump, for an interface that has no queues
+health_speaks() {
+	local reporter said
+	for reporter in fw tx; do
+		devlink health dump clear "pci/$2" reporter $reporter
+		for said in diagnose "dump show"; do
+			# shellcheck disable=SC2086
+			said=$(devlink health $said "pci/$2" reporter $reporter 2>&1)
+			is "$(grep -c 'queues_up: false' <<<"$said")$(grep -c 'queue:' <<<"$said")" 10 \
+				"$1: devlink health $reporter speaks, and of no queue"
+		done
+	done
+}
+for near in $(nics); do
+	health_speaks "$near never opened" "$(basename "$(readlink "/sys/class/net/$near/device")")"
+done
 
 two_ns || give_up "no two ports"
 udp_echo far && udp_echo near || give_up "no UDP"
@@ -415,6 +432,18 @@ says "the reporter is healthy again" 'state healthy' devlink health show "pci/$p
 devlink health set "pci/$pci" reporter fw auto_recover true
 wait_for 10 has_carrier '' sn0
 check "traffic after recovery" udp far fd00::1 --flows 16 --size 1000
+ip link set sn0 down
+health_speaks "interface down" "$pci"
+ethtool -L sn0 combined 2
+ethtool -G sn0 tx 512
+health_speaks "interface down, other queues" "$pci"
+ethtool -L sn0 combined 4
+ethtool -G sn0 tx 1024
+ip link set sn0 up
+ip addr add fd00::1/64 dev sn0 nodad
+wait_for 10 has_carrier '' sn0
+says "interface up: every queue is in the diagnosis again" 'queue: 3' devlink health diagnose "pci/$pci" reporter fw
+check "interface up: traffic" udp far fd00::1 --flows 16 --size 1000
 
 # --- the link ---
 

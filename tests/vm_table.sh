@@ -42,5 +42,6 @@ wait "$first_rx" "$first_tx" 2>/dev/null
 check "killed connections leave the table" wait_for 10 contexts_gone
 
 table "second round"
+is "$(stat cmd_failed)" 0 "a full table is no failed command"
 is "$(stat hw_tls_tx_unexpected)$(stat hw_tls_tx_malformed)$(stat hw_tls_tx_no_ctx)" 000 "the device had to drop nothing"
 finish

@@ -264,6 +264,22 @@ static const char *run_fault(struct client *c, int argc, char **argv)
 	return NULL;
 }
 
+static const char *run_babble(struct client *c, int argc, char **argv)
+{
+	struct port *port;
+	const char *err;
+
+	(void)c;
+	if (argc != 2)
+		return bad_usage;
+	err = get_attached(argv[1], &port);
+	if (err)
+		return err;
+	fw_babble(port->fw);
+	port->run_at = 0;
+	return NULL;
+}
+
 /* As if somebody had killed it: nothing is closed, removed or wiped */
 static const char *run_die(struct client *c, int argc, char **argv)
 {
@@ -298,6 +314,7 @@ static const struct command commands[] = {
 	{ "link", "link PORT up|down", run_link },
 	{ "stall", "stall PORT on|off", run_stall },
 	{ "fault", "fault PORT", run_fault },
+	{ "babble", "babble PORT", run_babble },
 	{ "die", "die", run_die },
 };
 

@@ -71,7 +71,7 @@ int sealnic_ctl_reset(struct sealnic *sn)
 int sealnic_ctl_start(struct sealnic *sn)
 {
 	struct sealnic_init_seg *seg = sn->seg;
-	u32 state;
+	u32 state, syndrome;
 	int err;
 
 	sealnic_wr64(&seg->drv_features, sn->features);
@@ -84,11 +84,18 @@ int sealnic_ctl_start(struct sealnic *sn)
 
 	err = sealnic_ctl(sn, SEALNIC_CTL_START, SEALNIC_CTL_MSECS);
 	state = sealnic_rd32(&seg->state);
+	/* The syndrome was written before the state */
+	dma_rmb();
+	syndrome = sealnic_rd32(&seg->syndrome);
 	if (!err && state == SEALNIC_STATE_RUN)
+		return 0;
+	/* One that has stopped again did start: it is sick, but not dead */
+	if (!err && state == SEALNIC_STATE_FAULT &&
+	    syndrome != SEALNIC_SYN_BAD_CONFIG)
 		return 0;
 
 	dev_err(&sn->pdev->dev, "device does not start, state %u, syndrome %u\n",
-		state, sealnic_rd32(&seg->syndrome));
+		state, syndrome);
 	return -EIO;
 }
 

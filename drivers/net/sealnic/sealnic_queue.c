@@ -83,8 +83,10 @@ int sealnic_irqs_alloc(struct sealnic *sn)
 
 	sn->nvec = pci_alloc_irq_vectors(pdev, 2, 1 + sn->max_qp, PCI_IRQ_MSIX);
 	if (sn->nvec < 0) {
-		dev_err(&pdev->dev, "needs two MSI-X vectors at least, has %d\n",
-			max(pci_msix_vec_count(pdev), 0));
+		/* It may be memory that was short, or the kernel's vectors */
+		if (pci_msix_vec_count(pdev) < 2)
+			dev_err(&pdev->dev, "needs two MSI-X vectors at least, has %d\n",
+				max(pci_msix_vec_count(pdev), 0));
 		return sn->nvec;
 	}
 	sn->max_qp = min_t(unsigned int, sn->max_qp, sn->nvec - 1);

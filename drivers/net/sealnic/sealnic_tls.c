@@ -252,8 +252,10 @@ static int sealnic_tls_dev_add(struct net_device *netdev, struct sock *sk,
 	if (direction != TLS_OFFLOAD_CTX_DIR_TX)
 		return -EOPNOTSUPP;
 	tls = kzalloc(sizeof(*tls), GFP_KERNEL);
-	if (!tls)
+	if (!tls) {
+		sealnic_tls_event(sn, SEALNIC_TLS_ADD_FAILED);
 		return -ENOMEM;
+	}
 	INIT_LIST_HEAD(&tls->list);
 	tls->queue = reciprocal_scale(hash_ptr(tls, 32), netdev->real_num_tx_queues);
 	err = sealnic_tls_cmd_init(&tls->cmd, info);

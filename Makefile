@@ -23,7 +23,10 @@ MODEL_PARTS = $(filter-out %/main.c,$(MODEL))
 
 FIRMWARE_TESTS = $(wildcard tests/fw_*_test.c)
 MODEL_TESTS = $(wildcard tests/model_*_test.c)
-FUZZERS = $(wildcard tests/*_fuzz.c)
+# The kTLS tests run in a guest, all over one reference record layer; ktls_fuzz is no libFuzzer target.
+KTLS_TESTS = $(wildcard tests/ktls_test.c tests/ktls_fuzz.c)
+KTLS_REF = $(wildcard tests/ktls_ref.c)
+FUZZERS = $(filter-out $(KTLS_TESTS),$(wildcard tests/*_fuzz.c))
 # The host that the firmware finds around it in tests.
 HARNESS = tests/fw_harness.c
 # Shared objects, for QEMU to load. tests/bench.sh builds its plugin for the QEMU that it finds.
@@ -31,7 +34,7 @@ PRELOADS = tests/ivshmem-unplug.c
 PLUGINS = tests/insn_count.c
 # The device without a VM: the firmware as it goes into the model, and the model's crypto.
 BENCHES = $(wildcard tests/*_bench.c)
-PROGRAMS = $(filter-out $(FIRMWARE_TESTS) $(MODEL_TESTS) $(FUZZERS) $(HARNESS) $(PRELOADS) $(PLUGINS),$(wildcard tests/*.c))
+PROGRAMS = $(filter-out $(FIRMWARE_TESTS) $(MODEL_TESTS) $(FUZZERS) $(HARNESS) $(KTLS_REF) $(PRELOADS) $(PLUGINS),$(wildcard tests/*.c))
 
 # objects DIR SOURCES
 objects = $(patsubst %.c,build/$(1)/%.o,$(2))
@@ -147,6 +150,10 @@ fuzzers: $(FUZZERS:tests/%.c=build/fuzz/%)
 build/tests/%: tests/%.c
 	@mkdir -p $(@D)
 	@$(CC) $(CFLAGS) $(DEPFLAGS) -o $@ $< $(TEST_LIBS)
+
+$(KTLS_TESTS:%.c=build/%): build/tests/%: tests/%.c $(KTLS_REF) tests/ktls_ref.h
+	@mkdir -p $(@D)
+	@$(CC) $(CFLAGS) -o $@ $(filter %.c,$^) $(TEST_LIBS)
 
 $(BENCHES:%.c=build/%): build/tests/%: build/model/tests/%.o $(call objects,fw,$(FIRMWARE)) build/model/model.a
 	@mkdir -p $(@D)

@@ -3,7 +3,9 @@
 #
 # The guest's part of make bench.  "insns": each transfer between two markers,
 # named in /out/runs in the order that they are run.  "rate": transfers and
-# context adds by the clock, in /out/rates.
+# context adds by the clock, in /out/rates.  "ktls": what system calls on TLS
+# sockets take with the kernel's own tls module, in /out/stock, and with ours, in
+# /out/ours; neither NIC nor driver.
 set -euo pipefail
 # shellcheck source=tests/guest-lib.sh
 . "$SEALNIC_REPO/tests/guest-lib.sh"
@@ -11,6 +13,16 @@ tool=$SEALNIC_REPO/build/tests/tcp_tool
 mb=${BENCH_MB:-64}
 
 die() { echo "bench: $*"; exit 1; }
+
+if [ "$1" = ktls ]; then
+	ip link set lo up
+	modprobe aesni-intel || die "there is no aesni-intel"
+	modprobe tls || die "the kernel has no tls module"
+	"$SEALNIC_REPO/build/tests/ktls_cost" >/out/stock || die "ktls_cost fails with the kernel's own module"
+	rmmod tls && insmod "$SEALNIC_MODULES/net/tls/tls.ko" || die "tls.ko does not load"
+	"$SEALNIC_REPO/build/tests/ktls_cost" >/out/ours || die "ktls_cost fails with our module"
+	exit
+fi
 
 load_driver || die "sealnic.ko does not load"
 two_ns || die "the two NICs do not come up"

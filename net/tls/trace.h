@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Tracepoints: every change of epoch, and every record that could not be sealed or opened. No key
+ * is in any of them.
+ */
+#undef TRACE_SYSTEM
+#define TRACE_SYSTEM ktls
+
+#if !defined(_SEALNIC_TLS_TRACE_H) || defined(TRACE_HEADER_MULTI_READ)
+#define _SEALNIC_TLS_TRACE_H
+
+#include <linux/tracepoint.h>
+#include <net/inet_sock.h>
+#include "tls.h"
+
+#define show_direction(tx)	((tx) ? "tx" : "rx")
+
+/* A new epoch begins; @old_records were sealed or opened under the key before, if there was one */
+TRACE_EVENT(tls_epoch,
+	TP_PROTO(const struct sock *sk, bool tx, const struct tls_epoch *epoch, u16 cipher,
+		 bool rekey, u64 old_records),
+	TP_ARGS(sk, tx, epoch, cipher, rekey, old_records),
+	TP_STRUCT__entry(
+		__field(const void *, sk)
+		__field(u64, record)
+		__field(u64, old_records)
+		__field(u16, sport)
+		__field(u16, dport)
+		__field(u16, version)
+		__field(u16, cipher)
+		__field(bool, tx)
+		__field(bool, rekey)
+	),
+	TP_fast_assign(
+		__entry->sk = sk;
+		__entry->record = epoch->record;
+		__entry->old_records = old_records;
+		__entry->sport = ntohs(inet_sk(sk)->inet_sport);
+		__entry->dport = ntohs(inet_sk(sk)->inet_dport);
+		__entry->version = epoch->version;
+		__entry->cipher = cipher;
+		__entry->tx = tx;
+		__entry->rekey = rekey;
+	),
+	TP_printk("sk=%p sport=%u dport=%u %s version=%#x cipher=%u record=%llu rekey=%d old_records=%llu",
+		  __entry->sk, __entry->sport, __entry->dport, show_direction(__entry->tx),
+		  __entry->version, __entry->cipher, __entry->record, __entry->rekey,
+		  __entry->old_records)
+);
+
+DECLARE_EVENT_CLASS(tls_record_error,
+	TP_PROTO(const struct sock *sk, u64 record, u32 len, int err),
+	TP_ARGS(sk, record, len, err),
+	TP_STRUCT__entry(
+		__field(const void *, sk)
+		__field(u64, record)
+		__field(u16, sport)
+		__field(u16, dport)
+		__field(u32, len)
+		__field(int, err)
+	),
+	TP_fast_assign(
+		__entry->sk = sk;
+		__entry->record = record;
+		__entry->sport = ntohs(inet_sk(sk)->inet_sport);
+		__entry->dport = ntohs(inet_sk(sk)->inet_dport);
+		__entry->len = len;
+		__entry->err = err;
+	),
+	TP_printk("sk=%p sport=%u dport=%u record=%llu len=%u err=%d", __entry->sk,
+		  __entry->sport, __entry->dport, __entry->record, __entry->len, __entry->err)
+);
+
+/* A record could not be sealed */
+DEFINE_EVENT(tls_record_error, tls_seal_error,
+	TP_PROTO(const struct sock *sk, u64 record, u32 len, int err),
+	TP_ARGS(sk, record, len, err)
+);
+
+/* A record could not be opened, or its header makes no sense */
+DEFINE_EVENT(tls_record_error, tls_open_error,
+	TP_PROTO(const struct sock *sk, u64 record, u32 len, int err),
+	TP_ARGS(sk, record, len, err)
+);
+
+/* A KeyUpdate arrived (err 0), or a new key was refused */
+TRACE_EVENT(tls_rekey,
+	TP_PROTO(const struct sock *sk, bool tx, u64 record, int err),
+	TP_ARGS(sk, tx, record, err),
+	TP_STRUCT__entry(
+		__field(const void *, sk)
+		__field(u64, record)
+		__field(u16, sport)
+		__field(u16, dport)
+		__field(int, err)
+		__field(bool, tx)
+	),
+	TP_fast_assign(
+		__entry->sk = sk;
+		__entry->record = record;
+		__entry->sport = ntohs(inet_sk(sk)->inet_sport);
+		__entry->dport = ntohs(inet_sk(sk)->inet_dport);
+		__entry->err = err;
+		__entry->tx = tx;
+	),
+	TP_printk("sk=%p sport=%u dport=%u %s record=%llu err=%d", __entry->sk, __entry->sport, __entry->dport,
+		  show_direction(__entry->tx), __entry->record, __entry->err)
+);
+
+#endif
+
+#undef TRACE_INCLUDE_PATH
+#define TRACE_INCLUDE_PATH .
+#undef TRACE_INCLUDE_FILE
+#define TRACE_INCLUDE_FILE trace
+#include <trace/define_trace.h>

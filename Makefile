@@ -56,6 +56,12 @@ modules:	## drivers/net/sealnic/sealnic.ko (and net/tls/tls.ko), against KDIR=
 		$(MAKE) -s -C "$$(tests/setup.sh kdir)" M=$(CURDIR)/$$dir modules || exit 1; \
 	done
 
+.PHONY: install
+install: modules	## the modules to updates/ of the kernel that they were built for, where they take precedence
+	@for dir in net/tls drivers/net/sealnic; do \
+		$(MAKE) -s -C "$$(tests/setup.sh kdir)" M=$(CURDIR)/$$dir INSTALL_MOD_DIR=updates modules_install || exit 1; \
+	done
+
 .PHONY: model
 model:	## build/sealnic-model, the emulated NIC
 	@tests/setup.sh need build
@@ -91,17 +97,18 @@ check-host:	## the tests that need no VM
 
 .PHONY: check-vm
 check-vm: setup all	## the tests in a VM (TESTS="vm_boot ..." for some)
+	@tests/setup.sh build check
 	@tests/check.sh vm
 
 .PHONY: check-debug
 check-debug: setup all	## the tests in a VM whose kernel has KASAN, lockdep, kmemleak and more
-	@tests/setup.sh debug
+	@tests/setup.sh build check debug
 	@tests/debug-kernel.sh
 	@tests/check.sh debug
 
 .PHONY: clean
 clean:	## remove what was built, but neither what was fetched nor the debug kernel
-	@rm -rf $(filter-out build/kernel build/guest build/busybox build/debug-kernel,$(wildcard build/*))
+	@rm -rf $(filter-out build/kernel build/guest build/guest-trixie build/busybox build/debug-kernel,$(wildcard build/*))
 	@find drivers net \( -name '*.o' -o -name '*.ko' -o -name '*.mod' -o -name '*.mod.c' -o -name '.*.cmd' \
 		-o -name Module.symvers -o -name modules.order \) -delete 2>/dev/null; true
 

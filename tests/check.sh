@@ -165,6 +165,9 @@ run_vms() {
 	else
 		scripts=$(ls tests/vm_*.sh)
 	fi
+	if [[ $scripts == *vm_ktls_upstream* ]]; then
+		one build-upstream-tests tests/upstream_tls.sh build/tests/upstream_tls
+	fi
 	declare -A groups=()
 	local order=()
 	for script in $scripts; do
@@ -203,7 +206,7 @@ never_ran() {
 # The same scripts in a kernel with every checker in it, some five times slower.
 run_debug() {
 	one build-debug-modules build_modules "$PWD/build/debug-modules" "$PWD/build/debug-kernel/obj"
-	run_vms debug 5 --mem 3072 --kernel build/debug-kernel --modules build/debug-modules
+	run_vms debug 5 --kernel build/debug-kernel --modules build/debug-modules
 }
 
 for group in "$@"; do

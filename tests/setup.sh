@@ -7,8 +7,8 @@
 #   tests/setup.sh need build|check|...   install nothing; one sentence and exit 1 when something is missing
 #   tests/setup.sh kdir                   print the kernel headers to build against (KDIR, or the newest 6.12)
 #
-# The kernel that a VM boots and the programs that only guests run (nginx, busybox) are unpacked under build/ and
-# never installed: no service starts on this machine, and its own kernel stays what it is.
+# The kernel that a VM boots and the programs that only guests run (nginx, busybox, a newer OpenSSL) are unpacked under
+# build/ and never installed: no service starts on this machine, and its own kernel stays what it is.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export LC_ALL=C DEBIAN_FRONTEND=noninteractive
@@ -23,7 +23,7 @@ packages() {
 	case $1 in
 	build) echo build-essential qemu-system-x86 libipsec-mb-dev libssl-dev ethtool iproute2 curl openssl ca-certificates \
 		kmod xz-utils zstd cpio procps util-linux ;;
-	check) echo gcc-riscv64-unknown-elf sparse clang libclang-rt-dev ;;
+	check) echo gcc-riscv64-unknown-elf sparse clang libclang-rt-dev linux-source-6.12 ;;
 	debug) echo linux-source-6.12 flex bison bc libelf-dev ;;
 	*) die "no such group: $1 (there are build, check and debug)" ;;
 	esac
@@ -172,8 +172,47 @@ fetch_guest() {
 	fi
 }
 
+# fetch_openssl: build/guest-trixie, the OpenSSL of Debian 13 with its libraries and their loader, for the guest. Empty
+# where the installed one is new enough. With an apt of its own: sources, lists and cache are under build/, and what is
+# installed here does not count.
+fetch_openssl() {
+	local apt=$BUILD/apt-trixie mirror
+	[ ! -e "$BUILD/guest-trixie" ] || return 0
+	if dpkg --compare-versions "$(dpkg-query -W -f '${Version}' openssl 2>/dev/null || echo 0)" ge 3.5; then
+		mkdir -p "$BUILD/guest-trixie"
+		return
+	fi
+	# The mirror that this machine takes Debian from
+	mirror=$(apt-get indextargets --format '$(LABEL) $(COMPONENT) $(REPO_URI)' 'Created-By: Packages' |
+		sed -n 's/^Debian main //p' | head -n 1)
+	say "fetching Debian 13's OpenSSL for the guest"
+	rm -rf "$apt"
+	mkdir -p "$apt/lists/partial" "$apt/cache/archives/partial" "$apt/sources.d"
+	: >"$apt/status"
+	echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] ${mirror:-http://deb.debian.org/debian/} trixie main" \
+		>"$apt/sources.list"
+	cat >"$apt/apt.conf" <<CONF
+Dir::Etc::sourcelist "$apt/sources.list";
+Dir::Etc::sourceparts "$apt/sources.d";
+Dir::Etc::preferences "$apt/preferences";
+Dir::Etc::preferencesparts "$apt/sources.d";
+Dir::State::lists "$apt/lists";
+Dir::State::status "$apt/status";
+Dir::Cache "$apt/cache";
+APT::Sandbox::User "root";
+Acquire::Languages "none";
+CONF
+	# apt is told of that file in a subshell: the rest of this script goes on with this machine's
+	(
+		export APT_CONFIG=$apt/apt.conf
+		apt update && apt_updated=y && unpack "$BUILD/guest-trixie" openssl libssl3t64 libc6 libzstd1 zlib1g
+	) || die "Debian 13's openssl does not download (see $LOG): check this machine's network and its mirror"
+	rm -rf "$apt"
+}
+
 ready() {
-	[ "$(cat "$BUILD/kernel/version" 2>/dev/null)" = "$(kernel_version)" ] && [ -x "$BUILD/busybox" ] && [ -e "$BUILD/guest" ]
+	[ "$(cat "$BUILD/kernel/version" 2>/dev/null)" = "$(kernel_version)" ] && [ -x "$BUILD/busybox" ] && [ -e "$BUILD/guest" ] &&
+		[ -e "$BUILD/guest-trixie" ]
 }
 
 command -v dpkg-query >/dev/null || die "this needs Debian 12 or 13: there is no dpkg here"
@@ -193,6 +232,7 @@ need)
 	install_packages "$@"
 	if ! ready; then
 		fetch_guest
+		fetch_openssl
 		if ! fetch_kernel; then
 			# An archive keeps the newest images only: headers that were left behind have to catch up.
 			old=$(kernel_version)

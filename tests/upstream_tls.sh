@@ -41,5 +41,8 @@ inside && /^}/ {
 	done = 1
 }' "$tls" >"$tls.new"
 mv "$tls.new" "$tls"
+# Its tests have 30 seconds each, which is for kernels that are not emulated
+sed -i 's/^#define TEST_TIMEOUT_DEFAULT .*/#define TEST_TIMEOUT_DEFAULT 600/' \
+	"$dir/tools/testing/selftests/kselftest_harness.h"
 mkdir -p "$(dirname "$output")"
 gcc -O1 -w -D_GNU_SOURCE= -I"$dir/uapi" -o "$output" "$tls"

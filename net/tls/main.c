@@ -139,6 +139,7 @@ static int set_epoch(struct sock *sk, bool tx, struct tls_epoch *epoch,
 			conn->ctx.tx_conf = TLS_SW;
 			WRITE_ONCE(conn->ctx.priv_ctx_tx, &conn->tx);
 			tls_stat_inc(sk, TLS_STAT_CURR_TX_SW);
+			tls_stat_inc(sk, TLS_STAT_TX_SW);
 		} else {
 			tls_stat_inc(sk, TLS_STAT_TX_REKEY_OK);
 		}
@@ -149,6 +150,7 @@ static int set_epoch(struct sock *sk, bool tx, struct tls_epoch *epoch,
 		tls_rx_start(sk);
 		WRITE_ONCE(conn->ctx.priv_ctx_rx, &conn->rx);
 		tls_stat_inc(sk, TLS_STAT_CURR_RX_SW);
+		tls_stat_inc(sk, TLS_STAT_RX_SW);
 	} else {
 		conn->rx.key_update = false;
 		tls_stat_inc(sk, TLS_STAT_RX_REKEY_OK);
@@ -370,18 +372,22 @@ static int tls_disconnect(struct sock *sk, int flags)
 	return -EOPNOTSUPP;
 }
 
+/*
+ * The socket says already that nothing can be sent any more, TCP included: not before all is sent
+ * that was taken. If there is no memory for that, there is no FIN, which would tell the peer that it
+ * has everything, and close() is next.
+ */
 static void tls_shutdown(struct sock *sk, int how)
 {
 	struct tls_tx *tx = &tls_conn(sk)->tx;
 	long timeo = HZ;
 
-	/*
-	 * If there is no memory for that, no FIN either: it would say that the peer has everything.
-	 * close() is next.
-	 */
-	if (how & SEND_SHUTDOWN && tx->epoch.aead &&
-	    tls_tx_finish(sk, MSG_NOSIGNAL, &timeo) == -EAGAIN && tx->rec)
-		return;
+	if (how & SEND_SHUTDOWN && tx->rec && !tx->err) {
+		WRITE_ONCE(sk->sk_shutdown, sk->sk_shutdown & ~SEND_SHUTDOWN);
+		if (tls_tx_finish(sk, MSG_NOSIGNAL, &timeo) && tx->rec && !tx->err)
+			return;
+		WRITE_ONCE(sk->sk_shutdown, sk->sk_shutdown | SEND_SHUTDOWN);
+	}
 	tls_base_proto(sk)->shutdown(sk, how);
 }
 

@@ -29,10 +29,13 @@
 /* After padding, so many records are opened into a buffer right away */
 #define PAD_HOLDOFF	32
 
+#define KEY_UPDATE	24	/* handshake type: RFC 8446 4 */
+
 /* Of an opened record, in skb->cb */
 struct opened {
 	u32 off;	/* where what is left of the payload begins */
 	u32 len;	/* its length */
+	u32 charged;	/* memory that the socket is charged with */
 	u8 type;
 };
 
@@ -221,10 +224,15 @@ static int rx_stage(struct sock *sk, gfp_t gfp)
 	return 0;
 }
 
-/* Room for what is missing of the first record does not come by waiting */
+/* What is missing of the first record has no room in TCP's buffer, and gets none by waiting */
 static bool rx_squeezed(struct sock *sk)
 {
-	return tls_conn(sk)->rx.full && tcp_inq(sk) > 0 && tcp_epollin_ready(sk, INT_MAX);
+	const struct tls_rx *rx = &tls_conn(sk)->rx;
+	int avail = tcp_inq(sk);
+
+	return rx->full && avail > 0 &&
+	       (rx->full - rx->staged - avail > tcp_receive_window(tcp_sk(sk)) ||
+		tcp_epollin_ready(sk, INT_MAX));
 }
 
 static bool rx_error_pending(const struct tls_rx *rx)
@@ -280,7 +288,7 @@ static void rx_handshake(struct sock *sk, struct sk_buff *skb)
 	struct tls_rx *rx = &tls_conn(sk)->rx;
 	u32 off = opened(skb)->off, left = opened(skb)->len, n;
 
-	while (left) {
+	while (left && !rx->key_update) {
 		if (rx->hs_left) {
 			n = min(left, rx->hs_left);
 			rx->hs_left -= n;
@@ -292,12 +300,13 @@ static void rx_handshake(struct sock *sk, struct sk_buff *skb)
 			if (rx->hs_len == sizeof(rx->hs)) {
 				rx->hs_left = get_unaligned_be24(rx->hs + 1);
 				rx->hs_len = 0;
-				if (rx->hs[0] == 24)	/* key_update */
-					rx->key_update = true;
 			}
 		}
 		off += n;
 		left -= n;
+		/* The message is complete */
+		if (!rx->hs_left && !rx->hs_len && rx->hs[0] == KEY_UPDATE)
+			rx->key_update = true;
 	}
 	if (!rx->key_update)
 		return;
@@ -357,7 +366,6 @@ static void rx_consume(struct sock *sk)
 	rx->full = 0;
 	if (left)
 		tcp_read_done(sk, left);
-	tls_stat_inc(sk, TLS_STAT_RX_SW);
 }
 
 /* The explicit nonce, if there is one, completes the header */
@@ -465,9 +473,13 @@ static noinline_for_stack int rx_open_skb(struct sock *sk)
 	}
 	if (opened(skb)->type == TLS_RECORD_TYPE_HANDSHAKE && tls13)
 		rx_handshake(sk, skb);
-	/* The memory moves from TCP's queue to ours, and the receive buffer goes on to bound it */
-	if (sk_rmem_schedule(sk, skb, skb->truesize))
-		skb_set_owner_r(skb, sk);
+	/*
+	 * Charged to the socket, but not to the receive buffer: TCP would make its window smaller for
+	 * it, and nobody would tell the sender when it is read.
+	 */
+	opened(skb)->charged = sk_rmem_schedule(sk, skb, skb->truesize) ? skb->truesize : 0;
+	sk_mem_charge(sk, opened(skb)->charged);
+	rx->opened_size += skb->truesize;
 	__skb_queue_tail(&rx->opened, skb);
 	return 0;
 }
@@ -646,29 +658,34 @@ static struct sk_buff *rx_at(struct tls_rx *rx, u32 pos, u32 *off)
 	return NULL;
 }
 
-static void rx_drop(struct tls_rx *rx, struct sk_buff *skb)
+static void rx_drop(struct sock *sk, struct sk_buff *skb)
 {
+	struct tls_rx *rx = &tls_conn(sk)->rx;
+
+	sk_mem_uncharge(sk, opened(skb)->charged);
+	rx->opened_size -= skb->truesize;
 	__skb_unlink(skb, &rx->opened);
 	consume_skb(skb);
 }
 
 /* Bytes of @skb were read */
-static void rx_read(struct tls_rx *rx, struct sk_buff *skb, u32 n)
+static void rx_read(struct sock *sk, struct sk_buff *skb, u32 n)
 {
 	opened(skb)->off += n;
 	opened(skb)->len -= n;
 	if (!opened(skb)->len)
-		rx_drop(rx, skb);
+		rx_drop(sk, skb);
 }
 
 /* Data records without content are nobody's business */
-static void rx_drop_empty(struct tls_rx *rx)
+static void rx_drop_empty(struct sock *sk)
 {
+	struct tls_rx *rx = &tls_conn(sk)->rx;
 	struct sk_buff *skb, *next;
 
 	skb_queue_walk_safe(&rx->opened, skb, next)
 		if (!opened(skb)->len && opened(skb)->type == TLS_RECORD_TYPE_DATA)
-			rx_drop(rx, skb);
+			rx_drop(sk, skb);
 }
 
 /* Tells the reader the content type: 0, or -EIO if it has to know and left no room for it */
@@ -695,14 +712,17 @@ static int recv_locked(struct sock *sk, struct msghdr *msg, size_t len, int flag
 		struct sk_buff *skb;
 		u32 off, n;
 
-		rx_drop_empty(rx);
+		rx_drop_empty(sk);
 		skb = rx_at(rx, peek ? copied : 0, &off);
 		if (!skb) {
+			/* Peeking opens no more than the receive buffer holds */
+			if (copied && rx->opened_size > READ_ONCE(sk->sk_rcvbuf))
+				break;
 			/*
 			 * Who peeks does not wait for more: meanwhile another reader may take what
 			 * was seen
 			 */
-			err = rx_wait(sk, copied, peek ? 0 : target, &timeo);
+			err = rx_wait(sk, copied, peek ? 1 : target, &timeo);
 			if (err < 0 || err == RX_END)
 				break;
 			if (err == RX_AGAIN)
@@ -746,7 +766,7 @@ static int recv_locked(struct sock *sk, struct msghdr *msg, size_t len, int flag
 		else
 			msg->msg_flags &= ~MSG_EOR;
 		if (!peek)
-			rx_read(rx, skb, n);
+			rx_read(sk, skb, n);
 		/* A message of another kind is read alone */
 		if (type != TLS_RECORD_TYPE_DATA)
 			break;
@@ -802,7 +822,7 @@ static struct sk_buff *rx_data(struct sock *sk, long *timeo, int *err)
 	for (;;) {
 		struct sk_buff *skb;
 
-		rx_drop_empty(rx);
+		rx_drop_empty(sk);
 		skb = skb_peek(&rx->opened);
 		if (skb) {
 			*err = opened(skb)->type == TLS_RECORD_TYPE_DATA ? 0 : -EINVAL;
@@ -837,7 +857,6 @@ ssize_t tls_splice_read(struct socket *sock, loff_t *ppos, struct pipe_inode_inf
 {
 	struct sock *sk = sock->sk;
 	struct tls_conn *conn = tls_conn_acquire(sk);
-	struct tls_rx *rx = &conn->rx;
 	struct sk_buff *skb;
 	bool nonblock;
 	ssize_t ret;
@@ -857,7 +876,7 @@ ssize_t tls_splice_read(struct socket *sock, loff_t *ppos, struct pipe_inode_inf
 		ret = skb_splice_bits(skb, sk, opened(skb)->off, pipe,
 				      min_t(size_t, len, opened(skb)->len), flags);
 		if (ret > 0)
-			rx_read(rx, skb, ret);
+			rx_read(sk, skb, ret);
 	}
 	tls_rx_update(sk);
 	release_sock(sk);
@@ -876,7 +895,6 @@ ssize_t tls_splice_read(struct socket *sock, loff_t *ppos, struct pipe_inode_inf
  */
 int tls_read_sock(struct sock *sk, read_descriptor_t *desc, sk_read_actor_t actor)
 {
-	struct tls_rx *rx = &tls_conn(sk)->rx;
 	int copied = 0, err = 0;
 
 	if (!tls_conn(sk)->ctx.priv_ctx_rx)
@@ -895,7 +913,7 @@ int tls_read_sock(struct sock *sk, read_descriptor_t *desc, sk_read_actor_t acto
 			break;
 		}
 		copied += used;
-		rx_read(rx, skb, used);
+		rx_read(sk, skb, used);
 	}
 	tls_rx_update(sk);
 	/* Nothing there is no error, as in TCP */
@@ -950,13 +968,15 @@ void tls_rx_start(struct sock *sk)
 void tls_rx_free(struct sock *sk)
 {
 	struct tls_rx *rx = &tls_conn(sk)->rx;
+	struct sk_buff *skb;
 
 	if (rx->saved_data_ready) {
 		write_lock_bh(&sk->sk_callback_lock);
 		WRITE_ONCE(sk->sk_data_ready, rx->saved_data_ready);
 		write_unlock_bh(&sk->sk_callback_lock);
 	}
-	__skb_queue_purge(&rx->opened);
+	while ((skb = skb_peek(&rx->opened)))
+		rx_drop(sk, skb);
 	kfree_skb(rx->stage);
 	rx->stage = NULL;
 	tls_epoch_close(&rx->epoch);

@@ -93,12 +93,12 @@ static void rec_free(struct sock *sk, struct tls_tx_rec *rec)
 static int frag_take(struct sock *sk, struct bio_vec *bv, u8 *n, u32 len)
 {
 	struct page_frag *frag = sk_page_frag(sk);
-	struct bio_vec *last = bv + *n - 1;
+	struct bio_vec *last = *n ? bv + *n - 1 : NULL;
 
 	if (!sk_page_frag_refill(sk, frag))
 		return 0;
 	len = min(len, frag->size - frag->offset);
-	if (*n && last->bv_page == frag->page && last->bv_offset + last->bv_len == frag->offset) {
+	if (last && last->bv_page == frag->page && last->bv_offset + last->bv_len == frag->offset) {
 		last->bv_len += len;
 	} else {
 		if (*n == FRAGS)
@@ -358,7 +358,6 @@ static int rec_finish(struct sock *sk, int flags)
 		tx->err = err;
 		return err;
 	}
-	tls_stat_inc(sk, TLS_STAT_TX_SW);
 	err = rec_push(sk, flags);
 	return err == -EAGAIN ? 0 : err;
 }
@@ -434,15 +433,16 @@ static int rec_copy(struct sock *sk, struct tls_tx_rec *rec, struct msghdr *msg,
 		if (nsrc)
 			old = rec->src[nsrc - 1];
 		while (left) {
-			struct bio_vec *last;
-			void *to;
 			int got = frag_take(sk, rec->src, &rec->nsrc, left);
+			bool copied = false;
 
-			last = &rec->src[rec->nsrc - 1];
-			to = got > 0 ? page_address(last->bv_page) + last->bv_offset +
-					       last->bv_len - got :
-				       NULL;
-			if (got <= 0 || !copy_from_iter_full(to, got, &msg->msg_iter)) {
+			if (got > 0) {
+				struct bio_vec *last = &rec->src[rec->nsrc - 1];
+
+				copied = copy_from_iter_full(bvec_virt(last) + last->bv_len - got, got,
+							     &msg->msg_iter);
+			}
+			if (!copied) {
 				iov_iter_revert(&msg->msg_iter, n - left);
 				put_pages(rec->src + nsrc, rec->nsrc - nsrc);
 				rec->nsrc = nsrc;
@@ -488,7 +488,7 @@ static int rec_splice(struct sock *sk, struct tls_tx_rec *rec, struct msghdr *ms
 	if (!err)
 		err = rec_reserve(sk, rec, epoch, rec->len + n, true);
 	while (!err && left) {
-		struct bio_vec *last = &rec->src[rec->nsrc - 1];
+		struct bio_vec *last = rec->nsrc ? &rec->src[rec->nsrc - 1] : NULL;
 		struct page *page, **pages = &page;
 		size_t off;
 		ssize_t got;
@@ -498,7 +498,7 @@ static int rec_splice(struct sock *sk, struct tls_tx_rec *rec, struct msghdr *ms
 			err = -EIO;
 			break;
 		}
-		if (rec->nsrc && last->bv_page == page && last->bv_offset + last->bv_len == off) {
+		if (last && last->bv_page == page && last->bv_offset + last->bv_len == off) {
 			last->bv_len += got;
 		} else {
 			if (!sendpage_ok(page))
@@ -735,7 +735,6 @@ int tls_sendmsg_locked(struct sock *sk, struct msghdr *msg, size_t size)
 		if (!rec)
 			break;
 		if (rec->sealed) {
-			tls_stat_inc(sk, TLS_STAT_TX_SW);
 			err = rec_push(sk, more ? MSG_MORE : 0);
 			if (err == -EAGAIN)
 				err = 0;

@@ -121,6 +121,7 @@ struct tls_tx {
  * struct tls_rx - receiving half of a connection
  * @epoch: key in use
  * @opened: records opened into memory of the kernel and not yet read to their end
+ * @opened_size: memory of these, in bytes
  * @stage: the first record, as far as it had to be taken out of TCP's queue; NULL if it all is
  *	there
  * @staged: bytes in @stage
@@ -140,6 +141,7 @@ struct tls_tx {
 struct tls_rx {
 	struct tls_epoch epoch;
 	struct sk_buff_head opened;
+	u32 opened_size;
 	struct sk_buff *stage;
 	u32 staged;
 	u32 full;
@@ -175,12 +177,10 @@ static inline struct tls_conn *tls_conn(const struct sock *sk)
 	return container_of(tls_get_ctx(sk), struct tls_conn, ctx);
 }
 
-/*
- * For those that came by the socket's operations and hold no lock; pairs with the barrier in
- * tls_init()
- */
+/* For those that came by the socket's operations and hold no lock */
 static inline struct tls_conn *tls_conn_acquire(const struct sock *sk)
 {
+	/* The operations were read before; pairs with the barrier in tls_init() */
 	smp_rmb();
 	return tls_conn(sk);
 }

@@ -3,7 +3,7 @@
 #
 # What the guest's kTLS tests share. Source guest-lib.sh first.
 
-ktls_modules="aesni-intel ghash-clmulni-intel ghash-generic chacha-x86_64 chacha20-x86_64 poly1305-x86_64 chacha_generic
+ktls_modules="cryptomgr ctr ecb aes_generic aesni-intel ghash-clmulni-intel ghash-generic chacha-x86_64 chacha20-x86_64 poly1305-x86_64 chacha_generic
 	poly1305_generic gcm ccm chacha20poly1305 sm4-generic sm4-aesni-avx-x86_64 sm4-aesni-avx2-x86_64 aria_generic
 	aria-aesni-avx-x86_64 aria-aesni-avx2-x86_64"
 

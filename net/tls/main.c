@@ -550,20 +550,13 @@ static int conf(u8 conf)
 	return 0;
 }
 
-/* For sock_diag: RCU is held, not the socket's lock */
-static int tls_get_info(struct sock *sk, struct sk_buff *skb)
+static int put_info(struct sk_buff *skb, const struct tls_context *ctx)
 {
-	const struct tls_context *ctx;
-	struct nlattr *start;
-	u16 version;
+	u16 version = READ_ONCE(ctx->prot_info.version);
+	struct nlattr *start = nla_nest_start_noflag(skb, INET_ULP_INFO_TLS);
 
-	ctx = rcu_dereference(inet_csk(sk)->icsk_ulp_data);
-	if (!ctx)
-		return 0;
-	start = nla_nest_start_noflag(skb, INET_ULP_INFO_TLS);
 	if (!start)
 		return -EMSGSIZE;
-	version = READ_ONCE(ctx->prot_info.version);
 	if (version && (nla_put_u16(skb, TLS_INFO_VERSION, version) ||
 			nla_put_u16(skb, TLS_INFO_CIPHER, READ_ONCE(ctx->prot_info.cipher_type))))
 		goto full;
@@ -580,6 +573,20 @@ static int tls_get_info(struct sock *sk, struct sk_buff *skb)
 full:
 	nla_nest_cancel(skb, start);
 	return -EMSGSIZE;
+}
+
+/* For sock_diag, which holds no lock of the socket */
+static int tls_get_info(struct sock *sk, struct sk_buff *skb)
+{
+	const struct tls_context *ctx;
+	int err = 0;
+
+	rcu_read_lock();
+	ctx = rcu_dereference(inet_csk(sk)->icsk_ulp_data);
+	if (ctx)
+		err = put_info(skb, ctx);
+	rcu_read_unlock();
+	return err;
 }
 
 static size_t tls_get_info_size(const struct sock *sk)

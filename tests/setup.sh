@@ -211,8 +211,7 @@ CONF
 }
 
 ready() {
-	[ "$(cat "$BUILD/kernel/version" 2>/dev/null)" = "$(kernel_version)" ] && [ -x "$BUILD/busybox" ] && [ -e "$BUILD/guest" ] &&
-		[ -e "$BUILD/guest-trixie" ]
+	[ "$(cat "$BUILD/kernel/version" 2>/dev/null)" = "$(kernel_version)" ] && [ -x "$BUILD/busybox" ] && [ -e "$BUILD/guest" ]
 }
 
 command -v dpkg-query >/dev/null || die "this needs Debian 12 or 13: there is no dpkg here"
@@ -232,7 +231,6 @@ need)
 	install_packages "$@"
 	if ! ready; then
 		fetch_guest
-		fetch_openssl
 		if ! fetch_kernel; then
 			# An archive keeps the newest images only: headers that were left behind have to catch up.
 			old=$(kernel_version)
@@ -242,5 +240,6 @@ need)
 			fi
 		fi
 	fi
+	[[ " $* " != *' check '* ]] || fetch_openssl
 	;;
 esac

@@ -117,6 +117,9 @@ static int set_epoch(struct sock *sk, bool tx, struct tls_epoch *epoch,
 	int err;
 
 	err = check_key(conn, tx, &info->info);
+	/* A sender that waits within TCP would go on in the clear behind the first records */
+	if (!err && tx && !rekey && sk->sk_write_pending)
+		err = -EBUSY;
 	if (!err)
 		err = tls_crypt_reserve(&conn->crypt, epoch);
 	if (!err && rekey && tx) {
@@ -384,7 +387,7 @@ static void tls_shutdown(struct sock *sk, int how)
 
 	if (how & SEND_SHUTDOWN && tx->rec && !tx->err) {
 		WRITE_ONCE(sk->sk_shutdown, sk->sk_shutdown & ~SEND_SHUTDOWN);
-		if (tls_tx_finish(sk, MSG_NOSIGNAL, &timeo) && tx->rec && !tx->err)
+		if (tls_tx_finish(sk, MSG_NOSIGNAL, &timeo) == -EAGAIN && tx->rec)
 			return;
 		WRITE_ONCE(sk->sk_shutdown, sk->sk_shutdown | SEND_SHUTDOWN);
 	}

@@ -431,7 +431,8 @@ static noinline_for_stack int rx_open_skb(struct sock *sk)
 		if (!skb)
 			return -ENOMEM;
 		end = skb_map(skb, 0, &payload_left, dst + 1, dst + ENTRIES);
-		if (tls13)
+		/* Not without an entry: the list has to end behind that of the additional data */
+		if (tls13 || !payload)
 			end = tls_sg_buf(end, &conn->crypt.type, 1);
 		sg_mark_end(end - 1);
 		opened(skb)->off = 0;
@@ -596,7 +597,8 @@ static int rx_wait(struct sock *sk, size_t copied, size_t target, long *timeo)
 			/*
 			 * Framing is lost: there will be no data, and who does not wait was told so
 			 */
-			if (rx->framing && rx->told && !*timeo)
+			if (rx->framing && rx->told && !*timeo && !sk->sk_err &&
+			    !(sk->sk_shutdown & RCV_SHUTDOWN))
 				return -EAGAIN;
 			rx->told = true;
 			return rx->err;
@@ -615,7 +617,7 @@ static int rx_wait(struct sock *sk, size_t copied, size_t target, long *timeo)
 			return sock_error(sk);
 		if (sk->sk_shutdown & RCV_SHUTDOWN || sock_flag(sk, SOCK_DONE)) {
 			/* A record cut short is not the end of a stream */
-			if (!copied && rx->staged + tcp_inq(sk))
+			if (!copied && rx->staged + tcp_inq(sk) && sock_flag(sk, SOCK_DONE))
 				return rx_abort(sk, -EBADMSG);
 			return RX_END;
 		}

@@ -341,6 +341,9 @@ static int rec_push(struct sock *sk, int flags)
 	}
 	tx->rec = NULL;
 	rec_free(sk, rec);
+	/* Of what is lost there is no second chance */
+	if (n < 0)
+		tx->err = -EPIPE;
 	return min(n, 0);
 }
 
@@ -374,7 +377,9 @@ void tls_tx_retry(struct work_struct *work)
 	struct sock *sk = conn->ctx.sk;
 
 	lock_sock(sk);
-	if (conn->tx.rec && conn->tx.rec->sealed && !rec_push(sk, 0))
+	/* An error is for those who ask for it */
+	if (conn->tx.rec && conn->tx.rec->sealed && !sk->sk_err &&
+	    !(sk->sk_shutdown & SEND_SHUTDOWN) && !rec_push(sk, 0))
 		sk->sk_write_space(sk);
 	release_sock(sk);
 	sock_put(sk);

@@ -109,7 +109,7 @@ check-debug: setup all	## the tests in a VM whose kernel has KASAN, lockdep, kme
 .PHONY: clean
 clean:	## remove what was built, but neither what was fetched nor the debug kernel
 	@rm -rf $(filter-out build/kernel build/guest build/guest-trixie build/busybox build/debug-kernel,$(wildcard build/*))
-	@find drivers net \( -name '*.o' -o -name '*.ko' -o -name '*.mod' -o -name '*.mod.c' -o -name '.*.cmd' \
+	@find drivers net \( -name '*.o' -o -name '*.ko' -o -name '*.mod' -o -name '*.mod.c' -o -name '.*.cmd' -o -name '.*.d' \
 		-o -name Module.symvers -o -name modules.order \) -delete 2>/dev/null; true
 
 .PHONY: distclean

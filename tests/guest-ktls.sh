@@ -22,7 +22,7 @@ load_ktls() {
 	insmod "$SEALNIC_MODULES/net/tls/tls.ko" || give_up "tls.ko does not load"
 }
 
-tls_stat() { sed -n "s/^$1[[:space:]]*//p" /proc/net/tls_stat; }
+tls_stat() { sed -n "s/^$1[[:space:]]\+//p" /proc/net/tls_stat; }
 
 no_tls_sockets() {
 	[ "$(tls_stat TlsCurrTxSw)$(tls_stat TlsCurrRxSw)$(tls_stat TlsCurrTxDevice)$(tls_stat TlsCurrRxDevice)" = 0000 ]

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Record protection of TLS 1.2 (RFC 5246 6.2.3.3, 5288, 6655, 7905, 6209) and 1.3 (RFC 8446 5.2) over libcrypto, and
- * what the kTLS tests need of sockets. Written from the RFCs, for clarity: every record is put together in one buffer.
+ * Record protection of TLS 1.2 (RFC 5246 6.2.3.3, 5288, 6655, 7905, 6209) and 1.3 (RFC 8446 5.2, 8998) over libcrypto,
+ * and what the kTLS tests need of sockets. Written from the RFCs, for clarity: every record is put together in one buffer.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -22,38 +22,44 @@
 #endif
 
 const struct ref_cipher ref_ciphers[] = {
-	{ "aes-gcm-128", "AES-128-GCM", TLS_CIPHER_AES_GCM_128, 16, 8, 4, false, true, true },
-	{ "aes-gcm-256", "AES-256-GCM", TLS_CIPHER_AES_GCM_256, 32, 8, 4, false, true, true },
-	{ "aes-ccm-128", "AES-128-CCM", TLS_CIPHER_AES_CCM_128, 16, 8, 4, true, true, true },
-	{ "chacha20-poly1305", "ChaCha20-Poly1305", TLS_CIPHER_CHACHA20_POLY1305, 32, 12, 0, false, true, true },
-	{ "sm4-gcm", "SM4-GCM", TLS_CIPHER_SM4_GCM, 16, 8, 4, false, false, true },
-	{ "sm4-ccm", "SM4-CCM", TLS_CIPHER_SM4_CCM, 16, 8, 4, true, false, true },
-	{ "aria-gcm-128", "ARIA-128-GCM", TLS_CIPHER_ARIA_GCM_128, 16, 8, 4, false, true, false },
-	{ "aria-gcm-256", "ARIA-256-GCM", TLS_CIPHER_ARIA_GCM_256, 32, 8, 4, false, true, false },
+	{ "aes-gcm-128", "AES-128-GCM", NULL, TLS_CIPHER_AES_GCM_128, 16, 8, 4, false, true, true },
+	{ "aes-gcm-256", "AES-256-GCM", NULL, TLS_CIPHER_AES_GCM_256, 32, 8, 4, false, true, true },
+	{ "aes-ccm-128", "AES-128-CCM", NULL, TLS_CIPHER_AES_CCM_128, 16, 8, 4, true, true, true },
+	{ "chacha20-poly1305", "ChaCha20-Poly1305", NULL, TLS_CIPHER_CHACHA20_POLY1305, 32, 12, 0, false, true, true },
+	{ "sm4-gcm", NULL, "SM4", TLS_CIPHER_SM4_GCM, 16, 8, 4, false, false, true },
+	{ "sm4-ccm", NULL, "SM4", TLS_CIPHER_SM4_CCM, 16, 8, 4, true, false, true },
+	{ "aria-gcm-128", "ARIA-128-GCM", NULL, TLS_CIPHER_ARIA_GCM_128, 16, 8, 4, false, true, false },
+	{ "aria-gcm-256", "ARIA-256-GCM", NULL, TLS_CIPHER_ARIA_GCM_256, 32, 8, 4, false, true, false },
 };
 
 const unsigned int ref_nciphers = sizeof(ref_ciphers) / sizeof(ref_ciphers[0]);
-
-/* Fetched once: a fetch for each record would cost more than the record */
-static EVP_CIPHER *evp(const struct ref_cipher *cipher)
-{
-	static EVP_CIPHER *fetched[sizeof(ref_ciphers) / sizeof(ref_ciphers[0])];
-	EVP_CIPHER **e = &fetched[cipher - ref_ciphers];
-
-	if (!*e)
-		*e = EVP_CIPHER_fetch(NULL, cipher->evp, NULL);
-	return *e;
-}
-
-bool ref_have(const struct ref_cipher *cipher)
-{
-	return evp(cipher);
-}
 
 static void die(const char *what)
 {
 	fprintf(stderr, "ktls_ref: %s\n", what);
 	abort();
+}
+
+/*
+ * By its own name, or by its block cipher's and the mode's. Fetched once: a fetch for each record would cost more than
+ * the record.
+ */
+static EVP_CIPHER *evp(const struct ref_cipher *cipher, const char *mode)
+{
+	static EVP_CIPHER *fetched[sizeof(ref_ciphers) / sizeof(ref_ciphers[0])][2];
+	EVP_CIPHER **e = &fetched[cipher - ref_ciphers][!strcmp(mode, "CBC")];
+	char name[32];
+
+	if (!*e) {
+		snprintf(name, sizeof(name), "%s-%s", cipher->block ? cipher->block : "", mode);
+		*e = EVP_CIPHER_fetch(NULL, cipher->block ? name : cipher->evp, NULL);
+	}
+	return *e;
+}
+
+bool ref_have(const struct ref_cipher *cipher)
+{
+	return evp(cipher, "CTR") && (!cipher->block || evp(cipher, "CBC"));
 }
 
 static void put64(uint8_t *p, uint64_t v)
@@ -166,6 +172,129 @@ static size_t aad(const struct ref_epoch *e, const uint8_t *rec, size_t plain, u
 	return 13;
 }
 
+/* --- GCM and CCM of a block cipher --- */
+
+static void crypt_mode(struct ref_epoch *e, const char *mode, const uint8_t iv[16], uint8_t *text, size_t len)
+{
+	int out;
+
+	if (!e->ctx)
+		e->ctx = EVP_CIPHER_CTX_new();
+	if (!e->ctx || EVP_EncryptInit_ex(e->ctx, evp(e->cipher, mode), NULL, e->key, iv) != 1 ||
+	    EVP_CIPHER_CTX_set_padding(e->ctx, 0) != 1 || EVP_EncryptUpdate(e->ctx, text, &out, text, (int)len) != 1 ||
+	    out != (int)len)
+		die(mode);
+}
+
+/* Zeros up to a whole number of blocks; returns that */
+static size_t fill_block(uint8_t *p, size_t len)
+{
+	size_t full = (len + 15) / 16 * 16;
+
+	memset(p + len, 0, full - len);
+	return full;
+}
+
+/* SP 800-38D 6.3: product of the field's elements @y and @h, bit by bit from the left */
+static void gf_mul(uint64_t y[2], const uint64_t h[2])
+{
+	uint64_t z[2] = { 0, 0 }, v[2] = { h[0], h[1] };
+
+	for (int i = 0; i < 128; i++) {
+		uint64_t carry = v[1] & 1;
+
+		if (y[i / 64] >> (63 - i % 64) & 1) {
+			z[0] ^= v[0];
+			z[1] ^= v[1];
+		}
+		v[1] = v[1] >> 1 | v[0] << 63;
+		v[0] = v[0] >> 1 ^ carry * 0xe100000000000000;
+	}
+	y[0] = z[0];
+	y[1] = z[1];
+}
+
+/* SP 800-38D 7.1: over additional data and ciphertext */
+static void gcm_tag(struct ref_epoch *e, const uint8_t counter[16], const uint8_t *aad, size_t alen, const uint8_t *text,
+		    size_t len, uint8_t tag[16])
+{
+	static _Thread_local uint8_t in[REF_RECORD + 64];
+	uint8_t zero[16] = { 0 }, hash[16] = { 0 };
+	uint64_t h[2], y[2] = { 0, 0 };
+	size_t n;
+
+	crypt_mode(e, "CBC", zero, hash, 16);
+	h[0] = get64(hash);
+	h[1] = get64(hash + 8);
+	memcpy(in, aad, alen);
+	n = fill_block(in, alen);
+	memcpy(in + n, text, len);
+	n += fill_block(in + n, len);
+	put64(in + n, alen * 8);
+	put64(in + n + 8, len * 8);
+	for (size_t i = 0; i < n + 16; i += 16) {
+		y[0] ^= get64(in + i);
+		y[1] ^= get64(in + i + 8);
+		gf_mul(y, h);
+	}
+	put64(tag, y[0]);
+	put64(tag + 8, y[1]);
+	crypt_mode(e, "CTR", counter, tag, 16);
+}
+
+/* RFC 3610 2.2, 2.3, with a length of 3 bytes and a tag of 16: over additional data and plaintext */
+static void ccm_tag(struct ref_epoch *e, const uint8_t counter[16], const uint8_t *aad, size_t alen, const uint8_t *text,
+		    size_t len, uint8_t tag[16])
+{
+	static _Thread_local uint8_t in[REF_RECORD + 64];
+	uint8_t zero[16] = { 0 };
+	size_t n;
+
+	memcpy(in, counter, 16);
+	in[0] = 0x40 | (16 - 2) / 2 << 3 | (3 - 1);
+	in[13] = (uint8_t)(len >> 16);
+	in[14] = (uint8_t)(len >> 8);
+	in[15] = (uint8_t)len;
+	in[16] = (uint8_t)(alen >> 8);
+	in[17] = (uint8_t)alen;
+	memcpy(in + 18, aad, alen);
+	n = 16 + fill_block(in + 16, 2 + alen);
+	memcpy(in + n, text, len);
+	n += fill_block(in + n, len);
+	crypt_mode(e, "CBC", zero, in, n);
+	memcpy(tag, in + n - 16, 16);
+	crypt_mode(e, "CTR", counter, tag, 16);
+}
+
+bool ref_block_aead(struct ref_epoch *e, bool seal, const uint8_t nonce[12], const uint8_t *aad, size_t alen,
+		    uint8_t *text, size_t len)
+{
+	bool ccm = e->cipher->ccm;
+	uint8_t counter[16] = { 0 }, first[16], tag[16];
+
+	/* The first counter is for the tag, those that follow are for the text */
+	counter[0] = 3 - 1;
+	memcpy(counter + ccm, nonce, 12);
+	counter[15] = !ccm;
+	memcpy(first, counter, 16);
+	first[15]++;
+	if (!ccm && !seal)
+		gcm_tag(e, counter, aad, alen, text, len, tag);
+	if (ccm && seal)
+		ccm_tag(e, counter, aad, alen, text, len, tag);
+	crypt_mode(e, "CTR", first, text, len);
+	if (!ccm && seal)
+		gcm_tag(e, counter, aad, alen, text, len, tag);
+	if (ccm && !seal)
+		ccm_tag(e, counter, aad, alen, text, len, tag);
+	if (!seal)
+		return !memcmp(text + len, tag, 16);
+	memcpy(text + len, tag, 16);
+	return true;
+}
+
+/* --- records --- */
+
 /* In place at @text, with the tag behind it */
 static bool aead(struct ref_epoch *e, bool seal, const uint8_t *rec, uint8_t *text, size_t len)
 {
@@ -175,12 +304,15 @@ static bool aead(struct ref_epoch *e, bool seal, const uint8_t *rec, uint8_t *te
 	int out, ccm = e->cipher->ccm;
 
 	nonce(e, rec, n);
-	if (!ctx) {
+	if (!ref_have(e->cipher))
+		die("no such cipher in libcrypto");
+	if (e->cipher->block)
+		return ref_block_aead(e, seal, n, a, alen, text, len);
+	if (!ctx)
 		ctx = e->ctx = EVP_CIPHER_CTX_new();
-		if (!ctx || !evp(e->cipher))
-			die("no such cipher in libcrypto");
-	}
-	if (EVP_CipherInit_ex(ctx, evp(e->cipher), NULL, NULL, NULL, seal) != 1 ||
+	if (!ctx)
+		die("no memory");
+	if (EVP_CipherInit_ex(ctx, evp(e->cipher, ""), NULL, NULL, NULL, seal) != 1 ||
 	    EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_SET_IVLEN, 12, NULL) != 1)
 		die("init");
 	if ((ccm || !seal) && EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_SET_TAG, REF_TAG, seal ? NULL : text + len) != 1)

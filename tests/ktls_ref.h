@@ -33,7 +33,8 @@ enum { REF_CCS = 20, REF_ALERT = 21, REF_HANDSHAKE = 22, REF_DATA = 23 };
 
 struct ref_cipher {
 	const char *name;
-	const char *evp;	/* libcrypto's name; not every libcrypto has every one */
+	const char *evp;	/* libcrypto's name */
+	const char *block;	/* or that of the block cipher, of which the mode is made here */
 	uint16_t type;
 	uint8_t key, iv, salt;	/* bytes in the socket option */
 	bool ccm, tls12, tls13;
@@ -57,6 +58,7 @@ union ref_info {
 	uint8_t bytes[128];
 };
 
+/* Not every libcrypto has every one */
 bool ref_have(const struct ref_cipher *cipher);
 void ref_init(struct ref_epoch *e, const struct ref_cipher *cipher, uint16_t version, const void *key, const void *iv,
 	      const void *salt, uint64_t seq);
@@ -64,6 +66,9 @@ void ref_init(struct ref_epoch *e, const struct ref_cipher *cipher, uint16_t ver
 void ref_derive(struct ref_epoch *e, const struct ref_cipher *cipher, uint16_t version, uint64_t seed);
 void ref_free(struct ref_epoch *e);
 socklen_t ref_info(const struct ref_epoch *e, union ref_info *info);
+/* The AEAD by itself, for ciphers with @block: in place at @text, with the tag behind it */
+bool ref_block_aead(struct ref_epoch *e, bool seal, const uint8_t nonce[12], const uint8_t *aad, size_t alen,
+		    uint8_t *text, size_t len);
 size_t ref_prepend(const struct ref_epoch *e);
 size_t ref_overhead(const struct ref_epoch *e);
 /* Bytes on the wire. @inner is all that is sealed, in TLS 1.3 with content type and padding. */

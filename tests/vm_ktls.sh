@@ -5,7 +5,7 @@
 # and the same once more over asynchronous implementations of the ciphers.
 #
 # vm: --no-nic
-# timeout: 240
+# timeout: 330
 set -u
 here=$(dirname "$0")
 . "$here/guest-lib.sh"

@@ -5,7 +5,7 @@
 # does not have.
 #
 # vm: --no-nic
-# timeout: 420
+# timeout: 900
 . "$(dirname "$0")/guest-lib.sh"
 . "$(dirname "$0")/guest-ktls.sh"
 program=$SEALNIC_REPO/build/tests/upstream_tls

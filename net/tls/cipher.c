@@ -79,24 +79,34 @@ size_t tls_info_size(const struct tls_cipher *cipher)
 	       TLS_MAX_REC_SEQ_SIZE;
 }
 
+/* GCM as a template, by itself or in another, allocates memory for the hash when all is encrypted already */
+static bool seals_in_place(struct crypto_aead *aead)
+{
+	const struct crypto_alg *alg = crypto_aead_tfm(aead)->__crt_alg;
+
+	return !(alg->cra_flags & CRYPTO_ALG_INSTANCE) ||
+	       !strstr(alg->cra_driver_name, "gcm_base(");
+}
+
 /**
  * tls_epoch_open() - begin an epoch
  * @epoch: filled in; untouched on failure
  * @info: parameters from a socket option, as many bytes as tls_info_size() says, version and cipher
  *	checked
+ * @sync: with a transform that never needs to wait, for use in softirq
  *
  * Context: process, may sleep and load modules; takes no lock of a socket.
  *
  * Return: 0, or the crypto layer's error: -ENOENT for an algorithm that the kernel does not have.
  */
-int tls_epoch_open(struct tls_epoch *epoch, const struct tls_crypto_info *info)
+int tls_epoch_open(struct tls_epoch *epoch, const struct tls_crypto_info *info, bool sync)
 {
 	const struct tls_cipher *cipher = tls_cipher(info->cipher_type);
 	const u8 *iv = (const u8 *)(info + 1), *key = iv + cipher->iv, *salt = key + cipher->key;
 	struct crypto_aead *aead;
 	int err;
 
-	aead = crypto_alloc_aead(cipher->name, 0, 0);
+	aead = crypto_alloc_aead(cipher->name, 0, sync ? CRYPTO_ALG_ASYNC : 0);
 	if (IS_ERR(aead))
 		return PTR_ERR(aead);
 	err = crypto_aead_setkey(aead, key, cipher->key);
@@ -111,6 +121,7 @@ int tls_epoch_open(struct tls_epoch *epoch, const struct tls_crypto_info *info)
 		.cipher = cipher,
 		.aead = aead,
 		.version = info->version,
+		.in_place = seals_in_place(aead),
 		.record = get_unaligned_be64(salt + cipher->salt),
 		.explicit = get_unaligned_be64(iv),
 	};
@@ -204,32 +215,54 @@ static u32 set_aad(struct tls_crypt *crypt, const struct tls_epoch *epoch, const
 	return TLS_AAD_SPACE_SIZE;
 }
 
-/*
- * Runs the request to its end, however the implementation does it, and moves on to the next record
- * if it went well
- */
-static int run(struct tls_crypt *crypt, struct tls_epoch *epoch,
-	       int (*op)(struct aead_request *req), u32 aad, u32 len, struct scatterlist *src,
-	       struct scatterlist *dst)
+/* Runs the request to its end, however the implementation does it */
+static int run(struct tls_crypt *crypt, const struct tls_epoch *epoch,
+	       int (*op)(struct aead_request *req), u32 flags, u32 aad, u32 len,
+	       struct scatterlist *src, struct scatterlist *dst)
 {
 	struct aead_request *req = crypt->req;
-	int err;
 
 	tls_sg_buf(src, crypt->aad, aad);
 	if (dst != src)
 		tls_sg_buf(dst, crypt->aad, aad);
 	crypto_init_wait(&crypt->wait);
 	aead_request_set_tfm(req, epoch->aead);
-	aead_request_set_callback(req, CRYPTO_TFM_REQ_MAY_BACKLOG | CRYPTO_TFM_REQ_MAY_SLEEP,
-				  crypto_req_done, &crypt->wait);
+	aead_request_set_callback(req, flags, crypto_req_done, &crypt->wait);
 	aead_request_set_ad(req, aad);
 	aead_request_set_crypt(req, src, dst, len, crypt->iv);
-	err = crypto_wait_req(op(req), &crypt->wait);
-	if (!err) {
-		epoch->count++;
-		epoch->exhausted = ++epoch->record == 0;
-	}
-	return err;
+	return crypto_wait_req(op(req), &crypt->wait);
+}
+
+#define MAY_WAIT	(CRYPTO_TFM_REQ_MAY_BACKLOG | CRYPTO_TFM_REQ_MAY_SLEEP)
+
+/**
+ * tls_epoch_next() - a record was sealed or opened, by whatever engine
+ * @epoch: its epoch
+ */
+void tls_epoch_next(struct tls_epoch *epoch)
+{
+	epoch->count++;
+	epoch->exhausted = ++epoch->record == 0;
+}
+
+/**
+ * tls_put_header() - header and explicit nonce of the next record
+ * @epoch: key
+ * @hdr: where they go, tls_prepend() bytes
+ * @type: content type
+ * @len: bytes of payload
+ *
+ * RFC 5246 6.2.3.3, RFC 5288 3, RFC 8446 5.2.
+ */
+void tls_put_header(const struct tls_epoch *epoch, u8 *hdr, u8 type, u32 len)
+{
+	u32 prepend = tls_prepend(epoch);
+
+	hdr[0] = tls_13(epoch) ? TLS_RECORD_TYPE_DATA : type;
+	put_unaligned_be16(TLS_1_2_VERSION, hdr + 1);
+	put_unaligned_be16(prepend - TLS_HEADER_SIZE + len + tls_tail(epoch), hdr + 3);
+	if (prepend > TLS_HEADER_SIZE)
+		put_unaligned_be64(epoch->explicit, hdr + TLS_HEADER_SIZE);
 }
 
 /**
@@ -252,22 +285,45 @@ static int run(struct tls_crypt *crypt, struct tls_epoch *epoch,
 int tls_seal(struct tls_crypt *crypt, struct tls_epoch *epoch, u8 *hdr, u8 type, u32 len,
 	     struct scatterlist *src, struct scatterlist *dst)
 {
-	u32 prepend = tls_prepend(epoch), inner = len + tls_13(epoch);
+	u32 inner = len + tls_13(epoch);
 	int err;
 
 	if (epoch->exhausted)
 		return -EBADMSG;
-	hdr[0] = tls_13(epoch) ? TLS_RECORD_TYPE_DATA : type;
-	put_unaligned_be16(TLS_1_2_VERSION, hdr + 1);
-	put_unaligned_be16(prepend - TLS_HEADER_SIZE + inner + TLS_TAG_SIZE, hdr + 3);
-	if (prepend > TLS_HEADER_SIZE)
-		put_unaligned_be64(epoch->explicit, hdr + TLS_HEADER_SIZE);
+	tls_put_header(epoch, hdr, type, len);
 	set_iv(crypt, epoch, hdr);
-	err = run(crypt, epoch, crypto_aead_encrypt, set_aad(crypt, epoch, hdr, inner), inner, src,
-		  dst);
-	if (!err)
+	err = run(crypt, epoch, crypto_aead_encrypt, MAY_WAIT, set_aad(crypt, epoch, hdr, inner),
+		  inner, src, dst);
+	if (!err) {
+		tls_epoch_next(epoch);
 		epoch->explicit++;
+	}
 	return err;
+}
+
+/**
+ * tls_seal_part() - seal the beginning of a record that has a header and a number already
+ * @crypt: a workplace
+ * @epoch: key, at the record; it stays there
+ * @hdr: header and explicit nonce
+ * @inner: bytes of the record between these and the tag
+ * @len: how many of them to seal, from the first on. The tag is the record's if it is all of them.
+ * @src: an entry for the additional data, not initialised; then the plaintext
+ * @dst: the same; then room for @len bytes and a tag
+ * @may_wait: may sleep. Without it the transform has to be a synchronous one.
+ *
+ * RFC 5246 6.2.3.3, RFC 8446 5.2.
+ *
+ * Context: any; nobody else uses @crypt.
+ *
+ * Return: 0 or the crypto layer's error.
+ */
+int tls_seal_part(struct tls_crypt *crypt, const struct tls_epoch *epoch, const u8 *hdr, u32 inner,
+		  u32 len, struct scatterlist *src, struct scatterlist *dst, bool may_wait)
+{
+	set_iv(crypt, epoch, hdr);
+	return run(crypt, epoch, crypto_aead_encrypt, may_wait ? MAY_WAIT : 0,
+		   set_aad(crypt, epoch, hdr, inner), len, src, dst);
 }
 
 /**
@@ -289,9 +345,14 @@ int tls_seal(struct tls_crypt *crypt, struct tls_epoch *epoch, u8 *hdr, u8 type,
 int tls_open(struct tls_crypt *crypt, struct tls_epoch *epoch, const u8 *hdr, u32 len,
 	     struct scatterlist *src, struct scatterlist *dst)
 {
+	int err;
+
 	if (epoch->exhausted)
 		return -EBADMSG;
 	set_iv(crypt, epoch, hdr);
-	return run(crypt, epoch, crypto_aead_decrypt, set_aad(crypt, epoch, hdr, len),
-		   len + TLS_TAG_SIZE, src, dst);
+	err = run(crypt, epoch, crypto_aead_decrypt, MAY_WAIT, set_aad(crypt, epoch, hdr, len),
+		  len + TLS_TAG_SIZE, src, dst);
+	if (!err)
+		tls_epoch_next(epoch);
+	return err;
 }

@@ -139,27 +139,40 @@ static int set_epoch(struct sock *sk, bool tx, struct tls_epoch *epoch,
 	*conn_info(conn, tx) = *info;
 	if (tx) {
 		if (!rekey) {
-			conn->ctx.tx_conf = TLS_SW;
-			WRITE_ONCE(conn->ctx.priv_ctx_tx, &conn->tx);
-			tls_stat_inc(sk, TLS_STAT_CURR_TX_SW);
-			tls_stat_inc(sk, TLS_STAT_TX_SW);
+			tls_hw_open_tx(sk, &info->info);
+			if (!conn->tx.hw) {
+				conn->ctx.tx_conf = TLS_SW;
+				WRITE_ONCE(conn->ctx.priv_ctx_tx, &conn->tx);
+				tls_stat_inc(sk, TLS_STAT_CURR_TX_SW);
+			}
+			tls_stat_inc(sk, conn->tx.hw ? TLS_STAT_TX_DEVICE : TLS_STAT_TX_SW);
 		} else {
+			if (conn->tx.hw)
+				tls_hw_leave_tx(sk, TLS_WHY_REKEY);
 			tls_stat_inc(sk, TLS_STAT_TX_REKEY_OK);
 		}
 		return 0;
 	}
 	if (!rekey) {
-		conn->ctx.rx_conf = TLS_SW;
 		tls_rx_start(sk);
-		WRITE_ONCE(conn->ctx.priv_ctx_rx, &conn->rx);
-		tls_stat_inc(sk, TLS_STAT_CURR_RX_SW);
-		tls_stat_inc(sk, TLS_STAT_RX_SW);
+		tls_hw_open_rx(sk, &info->info);
+		if (conn->rx.why) {
+			conn->ctx.rx_conf = TLS_SW;
+			WRITE_ONCE(conn->ctx.priv_ctx_rx, &conn->rx);
+			tls_stat_inc(sk, TLS_STAT_CURR_RX_SW);
+		}
+		tls_stat_inc(sk, conn->rx.why ? TLS_STAT_RX_SW : TLS_STAT_RX_DEVICE);
 	} else {
+		tls_rx_rekeyed(sk, epoch);
 		conn->rx.key_update = false;
 		tls_stat_inc(sk, TLS_STAT_RX_REKEY_OK);
 	}
-	/* Records may be waiting for this */
-	tls_data_ready(sk);
+	/*
+	 * Records may be waiting for this, and the callback may be that of someone who took it over
+	 * since
+	 */
+	tls_rx_update(sk);
+	sk->sk_data_ready(sk);
 	return 0;
 }
 
@@ -196,7 +209,7 @@ static int set_key(struct sock *sk, bool tx, sockptr_t optval, unsigned int optl
 	 * The new key is ready before the old one is touched; and without the lock, as this may
 	 * load modules
 	 */
-	err = tls_epoch_open(&epoch, &info.info);
+	err = tls_epoch_open(&epoch, &info.info, false);
 	if (err)
 		goto out;
 	lock_sock(sk);
@@ -376,26 +389,42 @@ static int tls_disconnect(struct sock *sk, int flags)
 }
 
 /*
- * The socket says already that nothing can be sent any more, TCP included: not before all is sent
- * that was taken. If there is no memory for that, there is no FIN, which would tell the peer that it
- * has everything, and close() is next.
+ * The socket says already that nothing can be sent any more, TCP included: not before all is in
+ * TCP's queue that was taken from senders. The FIN tells the peer that it has everything: if there
+ * is no memory for a record now, the worker that sends it later sends the FIN too. If something is
+ * lost for good there is none, but a reset: without either, both ends might wait for ever.
  */
 static void tls_shutdown(struct sock *sk, int how)
 {
 	struct tls_tx *tx = &tls_conn(sk)->tx;
-	long timeo = HZ;
+	long timeo = 0;
+	int err;
 
-	if (how & SEND_SHUTDOWN && tx->rec && !tx->err) {
+	if (how & SEND_SHUTDOWN && (tx->rec || tx->err)) {
 		WRITE_ONCE(sk->sk_shutdown, sk->sk_shutdown & ~SEND_SHUTDOWN);
-		if (tls_tx_finish(sk, MSG_NOSIGNAL, &timeo) == -EAGAIN && tx->rec)
+		err = tls_tx_finish(sk, MSG_NOSIGNAL, &timeo);
+		tx->shut = err == -EAGAIN;
+		if (tx->shut)
 			return;
 		WRITE_ONCE(sk->sk_shutdown, sk->sk_shutdown | SEND_SHUTDOWN);
+		if (err) {
+			/* It takes the lock itself */
+			release_sock(sk);
+			tcp_abort(sk, ECONNABORTED);
+			lock_sock(sk);
+			return;
+		}
 	}
 	tls_base_proto(sk)->shutdown(sk, how);
 }
 
-static void conn_free(struct tls_conn *conn)
+/**
+ * tls_conn_free() - free a connection that nobody uses any more
+ * @conn: the connection
+ */
+void tls_conn_free(struct tls_conn *conn)
 {
+	tls_hw_free(conn->hw);
 	kfree_sensitive(conn->crypt.req);
 	memzero_explicit(&conn->ctx.crypto_send, sizeof(conn->ctx.crypto_send));
 	memzero_explicit(&conn->ctx.crypto_recv, sizeof(conn->ctx.crypto_recv));
@@ -406,19 +435,19 @@ static void conn_free(struct tls_conn *conn)
 static void conn_detach(struct sock *sk, struct tls_conn *conn)
 {
 	struct tls_context *ctx = &conn->ctx;
+	bool stays = tls_hw_detach(sk);
 
-	if (conn->tx.epoch.aead)
-		tls_stat_add(sk, TLS_STAT_CURR_TX_SW, -1);
-	if (conn->rx.epoch.aead)
-		tls_stat_add(sk, TLS_STAT_CURR_RX_SW, -1);
 	tls_rx_free(sk);
 	tls_tx_free(sk);
 	write_lock_bh(&sk->sk_callback_lock);
-	WRITE_ONCE(sk->sk_write_space, ctx->sk_write_space);
+	if (sk->sk_write_space == tls_write_space)
+		WRITE_ONCE(sk->sk_write_space, ctx->sk_write_space);
 	WRITE_ONCE(sk->sk_prot, ctx->sk_proto);
-	rcu_assign_pointer(inet_csk(sk)->icsk_ulp_data, NULL);
+	if (!stays)
+		rcu_assign_pointer(inet_csk(sk)->icsk_ulp_data, NULL);
 	write_unlock_bh(&sk->sk_callback_lock);
-	conn_free(conn);
+	if (!stays)
+		tls_conn_free(conn);
 }
 
 static void tls_close(struct sock *sk, long timeout)
@@ -431,8 +460,7 @@ static void tls_close(struct sock *sk, long timeout)
 	if (disable_delayed_work_sync(&conn->tx.retry))
 		sock_put(sk);
 	lock_sock(sk);
-	if (conn->tx.epoch.aead && !abort && tls_tx_finish(sk, MSG_NOSIGNAL, &timeout) &&
-	    conn->tx.rec) {
+	if (conn->tx.epoch.aead && !abort && tls_tx_finish(sk, MSG_NOSIGNAL, &timeout)) {
 		/*
 		 * Data is lost, and the peer must not take what it got for all: reset rather than
 		 * FIN
@@ -474,6 +502,7 @@ static int build_family(struct sock *sk)
 		ops->splice_read = tls_splice_read;
 		ops->read_sock = tls_read_sock;
 		ops->sendmsg_locked = tls_sendmsg_locked;
+		ops->peek_len = tls_peek_len;
 		/* These take the stream as it is on the wire */
 		ops->read_skb = NULL;
 		ops->mmap = sock_no_mmap;
@@ -555,6 +584,8 @@ static int conf(u8 conf)
 
 static int put_info(struct sk_buff *skb, const struct tls_context *ctx)
 {
+	const struct tls_conn *conn = container_of(ctx, struct tls_conn, ctx);
+	int tx_conf = tls_get_conf(conn, true), rx_conf = tls_get_conf(conn, false);
 	u16 version = READ_ONCE(ctx->prot_info.version);
 	struct nlattr *start = nla_nest_start_noflag(skb, INET_ULP_INFO_TLS);
 
@@ -563,10 +594,10 @@ static int put_info(struct sk_buff *skb, const struct tls_context *ctx)
 	if (version && (nla_put_u16(skb, TLS_INFO_VERSION, version) ||
 			nla_put_u16(skb, TLS_INFO_CIPHER, READ_ONCE(ctx->prot_info.cipher_type))))
 		goto full;
-	if (nla_put_u16(skb, TLS_INFO_TXCONF, conf(ctx->tx_conf)) ||
-	    nla_put_u16(skb, TLS_INFO_RXCONF, conf(ctx->rx_conf)))
+	if (nla_put_u16(skb, TLS_INFO_TXCONF, conf(tx_conf)) ||
+	    nla_put_u16(skb, TLS_INFO_RXCONF, conf(rx_conf)))
 		goto full;
-	if (ctx->tx_conf == TLS_HW && ctx->zerocopy_sendfile &&
+	if (tx_conf == TLS_HW && ctx->zerocopy_sendfile &&
 	    nla_put_flag(skb, TLS_INFO_ZC_RO_TX))
 		goto full;
 	if (ctx->rx_no_pad && nla_put_flag(skb, TLS_INFO_RX_NO_PAD))
@@ -621,11 +652,16 @@ static int __init tls_module_init(void)
 	err = tls_stats_init();
 	if (err)
 		goto no_stats;
+	err = tls_device_init();
+	if (err)
+		goto no_device;
 	err = tcp_register_ulp(&tls_ulp_ops);
 	if (err)
 		goto no_ulp;
 	return 0;
 no_ulp:
+	tls_device_exit();
+no_device:
 	tls_stats_exit();
 no_stats:
 	tls_send_exit();
@@ -637,6 +673,7 @@ no_send:
 static void __exit tls_module_exit(void)
 {
 	tcp_unregister_ulp(&tls_ulp_ops);
+	tls_device_exit();
 	tls_stats_exit();
 	tls_send_exit();
 	/* Waits for those that kfree_rcu() holds */

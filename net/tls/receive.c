@@ -47,6 +47,18 @@ static struct opened *opened(struct sk_buff *skb)
 
 /* --- records in TCP's queue --- */
 
+/*
+ * Bytes in TCP's queue. An urgent one is a byte of the stream like any other, and part of a record:
+ * tcp_inq() ends in front of it.
+ */
+static u32 queue_len(const struct sock *sk)
+{
+	u32 len = tcp_sk(sk)->rcv_nxt - tcp_sk(sk)->copied_seq;
+
+	/* A FIN has a sequence number, too */
+	return len - (len && sock_flag(sk, SOCK_DONE));
+}
+
 /* The first bytes of TCP's queue; the caller knows that they are there */
 static int queue_copy(struct sock *sk, u32 off, void *to, u32 len)
 {
@@ -136,12 +148,71 @@ static int queue_map(struct sock *sk, u32 off, u32 len, struct scatterlist *sg,
 	return -EFAULT;
 }
 
+/* Are there packets in TCP's queue that a device may have opened? */
+static bool rx_by_device(const struct tls_conn *conn)
+{
+	return unlikely(conn->hw && conn->hw->rx);
+}
+
+/*
+ * How many of the first @len bytes of TCP's queue a device has opened. Each that it has is marked
+ * in @map, if there is one, from @bit on.
+ */
+static u32 queue_plain(struct sock *sk, u32 len, unsigned long *map, u32 bit)
+{
+	u32 seq = tcp_sk(sk)->copied_seq, plain = 0;
+	struct sk_buff *skb;
+
+	skb_queue_walk(&sk->sk_receive_queue, skb) {
+		u32 o = seq - TCP_SKB_CB(skb)->seq, n;
+
+		if (o >= skb->len)
+			continue;
+		n = min(len, skb->len - o);
+		if (skb_is_decrypted(skb)) {
+			plain += n;
+			if (map)
+				bitmap_set(map, bit, n);
+		}
+		bit += n;
+		seq += n;
+		len -= n;
+		if (!len)
+			break;
+	}
+	return plain;
+}
+
+enum rx_state {
+	RX_CIPHER,	/* it is as it came */
+	RX_PLAIN,	/* a device has opened all of it */
+	RX_MIXED,	/* some of it */
+};
+
+/* What a device has made of the first record, which is all there */
+static enum rx_state rx_state(struct sock *sk)
+{
+	struct tls_conn *conn = tls_conn(sk);
+	struct tls_rx *rx = &conn->rx;
+	u32 plain;
+
+	if (!rx_by_device(conn))
+		return RX_CIPHER;
+	plain = queue_plain(sk, rx->full - rx->staged, NULL, 0);
+	if (rx->plain)
+		plain += bitmap_weight(rx->plain, rx->staged);
+	if (!plain)
+		return RX_CIPHER;
+	/* Opened with another key than this record's is not opened */
+	return plain == rx->full && !conn->hw->rx->undo.aead ? RX_PLAIN : RX_MIXED;
+}
+
 /* The end of receiving: nothing can be opened after what went wrong */
 static int rx_abort(struct sock *sk, int err)
 {
 	struct tls_rx *rx = &tls_conn(sk)->rx;
 
-	rx->err = err;
+	WRITE_ONCE(rx->err, err);
 	trace_tls_open_error(sk, rx->epoch.record, rx->full, err);
 	return err;
 }
@@ -167,12 +238,15 @@ static int check_header(const struct tls_epoch *epoch, const u8 *hdr)
 static bool rx_complete(struct sock *sk)
 {
 	struct tls_rx *rx = &tls_conn(sk)->rx;
-	int avail = tcp_inq(sk), err;
+	u32 avail = queue_len(sk);
+	int err;
 
 	if (!rx->full) {
-		if (avail < TLS_HEADER_SIZE || rx->err)
+		if (rx->staged + avail < TLS_HEADER_SIZE || rx->err)
 			return false;
-		err = queue_copy(sk, 0, rx->hdr, TLS_HEADER_SIZE);
+		err = rx->staged ? skb_copy_bits(rx->stage, 0, rx->hdr, rx->staged) : 0;
+		if (!err)
+			err = queue_copy(sk, 0, rx->hdr + rx->staged, TLS_HEADER_SIZE - rx->staged);
 		if (!err)
 			err = check_header(&rx->epoch, rx->hdr);
 		if (err) {
@@ -188,19 +262,32 @@ static bool rx_complete(struct sock *sk)
 /*
  * Moves what there is of the first record from TCP's queue to the stage, so that TCP has room for
  * the rest of it; or all of it, if it is in too many pieces. 0 or -ENOMEM.
+ *
+ * Even less than a header may have to go: what a packet is charged with stays charged until all of
+ * it is read.
  */
 static int rx_stage(struct sock *sk, gfp_t gfp)
 {
 	struct tls_rx *rx = &tls_conn(sk)->rx;
-	u32 left = min_t(u32, tcp_inq(sk), rx->full - rx->staged), done = 0, at, i;
+	u32 left = min(queue_len(sk), (rx->full ?: TLS_HEADER_SIZE) - rx->staged), done = 0, at, i;
+	u32 size = rx->full ?: TLS_PREPEND_MAX + TLS_MAX_PAYLOAD_SIZE + TLS_TAIL_MAX;
 	int err;
 
 	if (!rx->stage) {
-		rx->stage = alloc_skb_with_frags(0, rx->full, PAGE_ALLOC_COSTLY_ORDER, &err, gfp);
+		rx->stage = alloc_skb_with_frags(0, size, PAGE_ALLOC_COSTLY_ORDER, &err, gfp);
 		if (!rx->stage)
 			return -ENOMEM;
-		rx->stage->len = rx->full;
-		rx->stage->data_len = rx->full;
+		rx->stage->len = size;
+		rx->stage->data_len = size;
+	}
+	if (rx_by_device(tls_conn(sk))) {
+		if (!rx->plain && queue_plain(sk, left, NULL, 0)) {
+			rx->plain = bitmap_zalloc(rx->stage->len, gfp);
+			if (!rx->plain)
+				return -ENOMEM;
+		}
+		if (rx->plain)
+			queue_plain(sk, left, rx->plain, rx->staged);
 	}
 	for (i = 0, at = rx->staged; left; i++) {
 		const skb_frag_t *frag = &skb_shinfo(rx->stage)->frags[i];
@@ -218,7 +305,7 @@ static int rx_stage(struct sock *sk, gfp_t gfp)
 		left -= n;
 		at = 0;
 	}
-	rx->staged += done;
+	WRITE_ONCE(rx->staged, rx->staged + done);
 	if (done)
 		tcp_read_done(sk, done);
 	return 0;
@@ -228,11 +315,35 @@ static int rx_stage(struct sock *sk, gfp_t gfp)
 static bool rx_squeezed(struct sock *sk)
 {
 	const struct tls_rx *rx = &tls_conn(sk)->rx;
-	int avail = tcp_inq(sk);
+	u32 avail = queue_len(sk), full = rx->full ?: TLS_HEADER_SIZE;
 
-	return rx->full && avail > 0 &&
-	       (rx->full - rx->staged - avail > tcp_receive_window(tcp_sk(sk)) ||
-		tcp_epollin_ready(sk, INT_MAX));
+	return avail && (full - rx->staged - avail > tcp_receive_window(tcp_sk(sk)) ||
+			 tcp_epollin_ready(sk, INT_MAX));
+}
+
+/**
+ * tls_rx_peek_header() - look at the header of a record that is not the first
+ * @sk: the socket, locked
+ * @seq: TCP sequence number of the record's first byte
+ * @next: set to that of the byte behind it
+ *
+ * Return: whether there is one, as far as it has arrived.
+ */
+bool tls_rx_peek_header(struct sock *sk, u32 seq, u32 *next)
+{
+	const struct tls_rx *rx = &tls_conn(sk)->rx;
+	u32 off = seq - tcp_sk(sk)->copied_seq;
+	u8 hdr[TLS_HEADER_SIZE];
+
+	if (rx->full && seq == tcp_sk(sk)->copied_seq - rx->staged) {
+		*next = seq + rx->full;
+		return true;
+	}
+	if ((int)off < 0 || off + TLS_HEADER_SIZE > tcp_sk(sk)->rcv_nxt - tcp_sk(sk)->copied_seq ||
+	    queue_copy(sk, off, hdr, sizeof(hdr)) || check_header(&rx->epoch, hdr))
+		return false;
+	*next = seq + TLS_HEADER_SIZE + get_unaligned_be16(hdr + 3);
+	return true;
 }
 
 static bool rx_error_pending(const struct tls_rx *rx)
@@ -263,8 +374,11 @@ void tls_rx_update(struct sock *sk)
  */
 void tls_data_ready(struct sock *sk)
 {
-	struct tls_rx *rx = &tls_conn(sk)->rx;
+	struct tls_conn *conn = tls_conn(sk);
+	struct tls_rx *rx = &conn->rx;
 
+	if (rx_by_device(conn))
+		tls_rx_resync_request(sk);
 	tls_rx_update(sk);
 	if (!rx->ready && rx_squeezed(sk) && !rx->err) {
 		/* A reader does it if this fails */
@@ -313,6 +427,9 @@ static void rx_handshake(struct sock *sk, struct sk_buff *skb)
 	/* What follows under the next key begins with a new message */
 	rx->hs_len = 0;
 	rx->hs_left = 0;
+	/* What comes is no longer for the key that the device has */
+	if (rx_by_device(tls_conn(sk)))
+		tls_hw_leave_rx(sk, TLS_WHY_REKEY);
 	tls_stat_inc(sk, TLS_STAT_RX_REKEY_RECEIVED);
 	trace_tls_rekey(sk, false, rx->epoch.record, 0);
 }
@@ -355,17 +472,53 @@ static int rx_open(struct sock *sk, u32 plain, struct scatterlist *src, struct s
 	return err;
 }
 
-/* The first record is done with */
-static void rx_consume(struct sock *sk)
+/* The first record is done with, and what it was: for whoever helps the device */
+static void rx_consumed(struct sock *sk, u32 end, enum rx_state state)
 {
-	struct tls_rx *rx = &tls_conn(sk)->rx;
+	struct tls_conn *conn = tls_conn(sk);
+	struct tls_hw_rx *hw = conn->hw->rx;
+
+	if (state == RX_PLAIN) {
+		conn->rx.hw_records++;
+		tls_stat_inc(sk, TLS_STAT_RX_DEVICE_RECORDS);
+	} else if (state == RX_MIXED) {
+		tls_stat_inc(sk, TLS_STAT_RX_PARTIAL_RECORDS);
+	}
+	if (unlikely(hw->undo.aead)) {
+		hw->undo.record++;
+		if (!before(end, hw->undo_end))
+			tls_epoch_close(&hw->undo);
+	}
+	tls_rx_resync_opened(sk, end, state == RX_PLAIN);
+}
+
+/* The first record is done with */
+static void rx_consume(struct sock *sk, enum rx_state state)
+{
+	struct tls_conn *conn = tls_conn(sk);
+	struct tls_rx *rx = &conn->rx;
 	u32 left = rx->full - rx->staged;
 
+	consume_skb(rx->stage);
 	rx->stage = NULL;
-	rx->staged = 0;
+	WRITE_ONCE(rx->staged, 0);
 	rx->full = 0;
+	if (rx->plain) {
+		bitmap_free(rx->plain);
+		rx->plain = NULL;
+	}
+	if (rx_by_device(conn))
+		rx_consumed(sk, tcp_sk(sk)->copied_seq + left, state);
 	if (left)
 		tcp_read_done(sk, left);
+}
+
+/* Copies bytes of the first record, which is all there, wherever it is */
+static int rx_bytes(struct sock *sk, u32 off, void *to, u32 len)
+{
+	const struct tls_rx *rx = &tls_conn(sk)->rx;
+
+	return rx->stage ? skb_copy_bits(rx->stage, off, to, len) : queue_copy(sk, off, to, len);
 }
 
 /* The explicit nonce, if there is one, completes the header */
@@ -376,9 +529,101 @@ static int rx_nonce(struct sock *sk)
 
 	if (prepend == TLS_HEADER_SIZE)
 		return 0;
-	if (rx->stage)
-		return skb_copy_bits(rx->stage, 0, rx->hdr, prepend);
-	return queue_copy(sk, 0, rx->hdr, prepend);
+	return rx_bytes(sk, 0, rx->hdr, prepend);
+}
+
+/*
+ * Makes ciphertext again of what a device has opened of the stage, which holds all of the record.
+ * Both ciphers are counter modes: sealing the mixture gives ciphertext where there was plaintext,
+ * and the other way round. 0 or an error, and nothing has changed.
+ */
+static noinline_for_stack int rx_undo(struct sock *sk)
+{
+	struct scatterlist src[ENTRIES] __uninitialized, dst[ENTRIES] __uninitialized, *end;
+	struct tls_conn *conn = tls_conn(sk);
+	struct tls_rx *rx = &conn->rx;
+	const struct tls_epoch *epoch = conn->hw->rx->undo.aead ? &conn->hw->rx->undo : &rx->epoch;
+	u32 prepend = tls_prepend(&rx->epoch), inner = rx->full - prepend - TLS_TAG_SIZE;
+	u32 left = inner, room = inner + TLS_TAG_SIZE, from, to;
+	struct sk_buff *skb;
+	u8 buf[256];
+	int err;
+
+	if (!inner)
+		return 0;
+	skb = alloc_skb_with_frags(0, room, PAGE_ALLOC_COSTLY_ORDER, &err, sk->sk_allocation);
+	if (!skb)
+		return -ENOMEM;
+	skb->len = room;
+	skb->data_len = room;
+	end = skb_map(rx->stage, prepend, &left, src + 1, src + ENTRIES);
+	sg_mark_end(end - 1);
+	end = skb_map(skb, 0, &room, dst + 1, dst + ENTRIES);
+	sg_mark_end(end - 1);
+	err = tls_seal_part(&conn->crypt, epoch, rx->hdr, inner, inner, src, dst, true);
+	if (err)
+		goto out;
+	/* Header, nonce and tag are as they came */
+	bitmap_clear(rx->plain, 0, prepend);
+	bitmap_clear(rx->plain, prepend + inner, TLS_TAG_SIZE);
+	for_each_set_bitrange(from, to, rx->plain, rx->full) {
+		while (from < to) {
+			u32 n = min_t(u32, to - from, sizeof(buf));
+
+			err = skb_copy_bits(skb, from - prepend, buf, n);
+			if (!err)
+				err = skb_store_bits(rx->stage, from, buf, n);
+			if (WARN_ON_ONCE(err))
+				goto out;
+			from += n;
+		}
+	}
+	bitmap_zero(rx->plain, rx->full);
+out:
+	kfree_skb(skb);
+	return err;
+}
+
+/* An skb with room for @len bytes, which are there already, as it were; NULL if there is no memory */
+static struct sk_buff *rx_alloc(struct sock *sk, u32 len)
+{
+	struct sk_buff *skb;
+	int err;
+
+	if (len <= LINEAR_MAX) {
+		skb = alloc_skb(len, sk->sk_allocation);
+		if (skb)
+			skb_put(skb, len);
+		return skb;
+	}
+	skb = alloc_skb_with_frags(0, len, PAGE_ALLOC_COSTLY_ORDER, &err, sk->sk_allocation);
+	if (skb) {
+		skb->len = len;
+		skb->data_len = len;
+	}
+	return skb;
+}
+
+/*
+ * Copies payload of a record that a device has opened, from byte @off of the record on, into an skb
+ * of rx_alloc(); and the content type that follows it in TLS 1.3
+ */
+static int rx_copy(struct sock *sk, u32 off, struct sk_buff *skb, u8 *type)
+{
+	u32 i, n = skb_headlen(skb);
+	int err = 0;
+
+	if (n)
+		err = rx_bytes(sk, off, skb->data, n);
+	for (i = 0; !err && i < skb_shinfo(skb)->nr_frags; i++) {
+		const skb_frag_t *frag = &skb_shinfo(skb)->frags[i];
+
+		err = rx_bytes(sk, off + n, skb_frag_address(frag), skb_frag_size(frag));
+		n += skb_frag_size(frag);
+	}
+	if (!err && tls_13(&tls_conn(sk)->rx.epoch))
+		err = rx_bytes(sk, off + n, type, 1);
+	return err;
 }
 
 /*
@@ -390,84 +635,72 @@ static noinline_for_stack int rx_open_skb(struct sock *sk)
 	struct scatterlist src[ENTRIES] __uninitialized, dst[ENTRIES] __uninitialized;
 	struct tls_conn *conn = tls_conn(sk);
 	struct tls_rx *rx = &conn->rx;
+	enum rx_state state = rx_state(sk);
 	bool tls13 = tls_13(&rx->epoch);
 	u32 prepend = tls_prepend(&rx->epoch), cipher = rx->full - prepend;
 	u32 plain = cipher - TLS_TAG_SIZE, payload = plain - tls13;
 	u32 cipher_left = cipher, payload_left = payload;
 	struct scatterlist *end;
 	struct sk_buff *skb;
-	int err;
+	int err = 0;
 
-	if (!rx->stage) {
+	if (rx_by_device(conn))
+		tls_rx_resync_record(sk, tcp_sk(sk)->copied_seq - rx->staged);
+	if (!rx->stage && state == RX_CIPHER) {
 		err = queue_map(sk, prepend, cipher, src + 1, src + ENTRIES);
 		if (err && err != -EMSGSIZE)
 			return rx_abort(sk, err);
 	}
-	if (rx->stage || err) {
+	if (rx->stage || err || state == RX_MIXED) {
 		if (rx->staged < rx->full) {
 			err = rx_stage(sk, sk->sk_allocation);
 			if (err)
 				return err;
 		}
-		skb = rx->stage;
-		/* Its frags are ours, and opened in place */
-		end = skb_map(skb, prepend, &cipher_left, src + 1, src + ENTRIES);
+		end = skb_map(rx->stage, prepend, &cipher_left, src + 1, src + ENTRIES);
 		sg_mark_end(end - 1);
-		opened(skb)->off = prepend;
-	} else {
-		/* The tail that is not payload goes elsewhere */
-		if (payload <= LINEAR_MAX) {
-			skb = alloc_skb(payload, sk->sk_allocation);
-			if (skb)
-				skb_put(skb, payload);
-		} else {
-			skb = alloc_skb_with_frags(0, payload, PAGE_ALLOC_COSTLY_ORDER, &err,
-						   sk->sk_allocation);
-			if (skb) {
-				skb->len = payload;
-				skb->data_len = payload;
-			}
-		}
-		if (!skb)
-			return -ENOMEM;
-		end = skb_map(skb, 0, &payload_left, dst + 1, dst + ENTRIES);
-		/* Not without an entry: the list has to end behind that of the additional data */
-		if (tls13 || !payload)
-			end = tls_sg_buf(end, &conn->crypt.type, 1);
-		sg_mark_end(end - 1);
-		opened(skb)->off = 0;
 	}
+	/*
+	 * Never in place, even if the ciphertext is ours: what the cipher leaves behind if it gets
+	 * no memory could not be opened again. The tail that is not payload goes elsewhere.
+	 */
+	skb = rx_alloc(sk, payload);
+	if (!skb)
+		return -ENOMEM;
+	end = skb_map(skb, 0, &payload_left, dst + 1, dst + ENTRIES);
+	/* Not without an entry: the list has to end behind that of the additional data */
+	if (tls13 || !payload)
+		end = tls_sg_buf(end, &conn->crypt.type, 1);
+	sg_mark_end(end - 1);
 	err = rx_nonce(sk);
-	if (!err)
-		err = rx_open(sk, plain, src, rx->stage ? src : dst);
-	else
-		rx_abort(sk, err);
+	if (!err && rx->epoch.exhausted)
+		err = -EBADMSG;
+	if (!err && state == RX_PLAIN)
+		err = rx_copy(sk, prepend, skb, &conn->crypt.type);
 	if (err) {
-		if (skb != rx->stage)
-			kfree_skb(skb);
-		else if (!rx->err)
-			/* Opened in place, halfway: the ciphertext is gone */
-			rx_abort(sk, err);
+		rx_abort(sk, err);
+	} else if (state == RX_PLAIN) {
+		tls_epoch_next(&rx->epoch);
+	} else {
+		/* If there is no memory for that, the record is still as it was */
+		if (state == RX_MIXED)
+			err = rx_undo(sk);
+		if (!err)
+			err = rx_open(sk, plain, src, dst);
+	}
+	if (err) {
+		kfree_skb(skb);
 		return err;
 	}
 
-	opened(skb)->type = rx->hdr[0];
-	opened(skb)->len = plain;
-	if (tls13) {
-		if (!rx->stage && conn->crypt.type) {
-			opened(skb)->type = conn->crypt.type;
-			opened(skb)->len = payload;
-		} else {
-			if (!rx->stage)
-				opened(skb)->len = payload;
-			err = rx_unpad(skb);
-			if (opened(skb)->len != payload)
-				rx->holdoff = PAD_HOLDOFF;
-		}
+	opened(skb)->type = tls13 ? conn->crypt.type : rx->hdr[0];
+	opened(skb)->off = 0;
+	opened(skb)->len = payload;
+	if (tls13 && !conn->crypt.type) {
+		err = rx_unpad(skb);
+		rx->holdoff = PAD_HOLDOFF;
 	}
-	if (skb == rx->stage)
-		rx->stage = NULL;
-	rx_consume(sk);
+	rx_consume(sk, state);
 	if (err) {
 		kfree_skb(skb);
 		return rx_abort(sk, err);
@@ -481,8 +714,51 @@ static noinline_for_stack int rx_open_skb(struct sock *sk)
 	opened(skb)->charged = sk_rmem_schedule(sk, skb, skb->truesize) ? skb->truesize : 0;
 	sk_mem_charge(sk, opened(skb)->charged);
 	rx->opened_size += skb->truesize;
+	WRITE_ONCE(rx->opened_len, rx->opened_len + opened(skb)->len);
 	__skb_queue_tail(&rx->opened, skb);
 	return 0;
+}
+
+/*
+ * A record that a device has opened, straight from TCP's queue to the reader. Returns bytes or an
+ * error; -EAGAIN: it is not what the reader can have this way.
+ */
+static int rx_copy_direct(struct sock *sk, struct msghdr *msg, u32 payload)
+{
+	struct tls_rx *rx = &tls_conn(sk)->rx;
+	u32 off = tls_prepend(&rx->epoch), seq = tcp_sk(sk)->copied_seq + off, left = payload;
+	struct sk_buff *skb;
+	u8 type;
+	int err;
+
+	if (tls_13(&rx->epoch)) {
+		err = queue_copy(sk, off + payload, &type, 1);
+		if (err || type != TLS_RECORD_TYPE_DATA)
+			return -EAGAIN;
+	}
+	if (rx->epoch.exhausted)
+		return rx_abort(sk, -EBADMSG);
+	tls_rx_resync_record(sk, tcp_sk(sk)->copied_seq);
+	skb_queue_walk(&sk->sk_receive_queue, skb) {
+		u32 o = seq - TCP_SKB_CB(skb)->seq, n;
+
+		if (o >= skb->len)
+			continue;
+		n = min(left, skb->len - o);
+		err = skb_copy_datagram_msg(skb, o, msg, n);
+		if (err) {
+			iov_iter_revert(&msg->msg_iter, payload - left);
+			return err;
+		}
+		seq += n;
+		left -= n;
+		if (!left)
+			break;
+	}
+	/* A record that a device has opened needs but be counted */
+	tls_epoch_next(&rx->epoch);
+	rx_consume(sk, RX_PLAIN);
+	return payload;
 }
 
 /*
@@ -505,7 +781,17 @@ static noinline_for_stack int rx_open_direct(struct sock *sk, struct msghdr *msg
 	u32 npages = 0, left = payload;
 	int err = -EAGAIN;
 
-	if (payload < PIN_MIN || payload > room || rx->stage || rx->hdr[0] != TLS_RECORD_TYPE_DATA)
+	if (payload > room || rx->stage || rx->hdr[0] != TLS_RECORD_TYPE_DATA)
+		return -EAGAIN;
+	switch (rx_state(sk)) {
+	case RX_PLAIN:
+		return payload ? rx_copy_direct(sk, msg, payload) : -EAGAIN;
+	case RX_MIXED:
+		return -EAGAIN;
+	case RX_CIPHER:
+		break;
+	}
+	if (payload < PIN_MIN)
 		return -EAGAIN;
 	if (rx->holdoff) {
 		rx->holdoff--;
@@ -537,6 +823,8 @@ static noinline_for_stack int rx_open_direct(struct sock *sk, struct msghdr *msg
 
 	if (rx_nonce(sk))
 		goto undo;
+	if (rx_by_device(conn))
+		tls_rx_resync_record(sk, tcp_sk(sk)->copied_seq);
 	err = rx_open(sk, plain, src, dst);
 	if (!err && tls13 && conn->crypt.type != TLS_RECORD_TYPE_DATA) {
 		/*
@@ -558,7 +846,7 @@ undo:
 		iov_iter_revert(&msg->msg_iter, payload - left);
 		return err;
 	}
-	rx_consume(sk);
+	rx_consume(sk, RX_CIPHER);
 	return payload;
 }
 
@@ -617,7 +905,7 @@ static int rx_wait(struct sock *sk, size_t copied, size_t target, long *timeo)
 			return sock_error(sk);
 		if (sk->sk_shutdown & RCV_SHUTDOWN || sock_flag(sk, SOCK_DONE)) {
 			/* A record cut short is not the end of a stream */
-			if (!copied && rx->staged + tcp_inq(sk) && sock_flag(sk, SOCK_DONE))
+			if (!copied && rx->staged + queue_len(sk) && sock_flag(sk, SOCK_DONE))
 				return rx_abort(sk, -EBADMSG);
 			return RX_END;
 		}
@@ -666,6 +954,7 @@ static void rx_drop(struct sock *sk, struct sk_buff *skb)
 
 	sk_mem_uncharge(sk, opened(skb)->charged);
 	rx->opened_size -= skb->truesize;
+	WRITE_ONCE(rx->opened_len, rx->opened_len - opened(skb)->len);
 	__skb_unlink(skb, &rx->opened);
 	consume_skb(skb);
 }
@@ -673,8 +962,11 @@ static void rx_drop(struct sock *sk, struct sk_buff *skb)
 /* Bytes of @skb were read */
 static void rx_read(struct sock *sk, struct sk_buff *skb, u32 n)
 {
+	struct tls_rx *rx = &tls_conn(sk)->rx;
+
 	opened(skb)->off += n;
 	opened(skb)->len -= n;
+	WRITE_ONCE(rx->opened_len, rx->opened_len - n);
 	if (!opened(skb)->len)
 		rx_drop(sk, skb);
 }
@@ -690,15 +982,15 @@ static void rx_drop_empty(struct sock *sk)
 			rx_drop(sk, skb);
 }
 
-/* Tells the reader the content type: 0, or -EIO if it has to know and left no room for it */
+/*
+ * Tells the reader the content type: 0, or -EIO if it has to know and left no room for it.
+ * Without room there is MSG_CTRUNC, even for data: by that RPC knows that this is TLS, that -EIO is
+ * no error but a control record to fetch, and that MSG_EOR is not the end of its message.
+ */
 static int rx_cmsg(struct msghdr *msg, u8 type)
 {
-	int err = 0;
+	int err = put_cmsg(msg, SOL_TLS, TLS_GET_RECORD_TYPE, sizeof(type), &type);
 
-	if (msg->msg_controllen)
-		err = put_cmsg(msg, SOL_TLS, TLS_GET_RECORD_TYPE, sizeof(type), &type);
-	else if (type != TLS_RECORD_TYPE_DATA)
-		return -EIO;
 	return (err || msg->msg_flags & MSG_CTRUNC) && type != TLS_RECORD_TYPE_DATA ? -EIO : 0;
 }
 
@@ -816,8 +1108,11 @@ int tls_recvmsg(struct sock *sk, struct msghdr *msg, size_t len, int flags, int 
 	return ret;
 }
 
-/* The next opened data record: NULL and 0 in *@err: end of the stream */
-static struct sk_buff *rx_data(struct sock *sk, long *timeo, int *err)
+/*
+ * The next opened data record. NULL and 0 in *@err: the end of the stream, or the reader has
+ * @copied bytes and is to go with them, see rx_wait().
+ */
+static struct sk_buff *rx_data(struct sock *sk, size_t copied, long *timeo, int *err)
 {
 	struct tls_rx *rx = &tls_conn(sk)->rx;
 
@@ -830,7 +1125,7 @@ static struct sk_buff *rx_data(struct sock *sk, long *timeo, int *err)
 			*err = opened(skb)->type == TLS_RECORD_TYPE_DATA ? 0 : -EINVAL;
 			return *err ? NULL : skb;
 		}
-		*err = rx_wait(sk, 0, 1, timeo);
+		*err = rx_wait(sk, copied, 1, timeo);
 		if (*err == RX_OPEN)
 			*err = rx_open_skb(sk);
 		if (*err == RX_END)
@@ -872,13 +1167,15 @@ ssize_t tls_splice_read(struct socket *sock, loff_t *ppos, struct pipe_inode_inf
 	lock_sock(sk);
 	nonblock = flags & SPLICE_F_NONBLOCK || (sock->file && sock->file->f_flags & O_NONBLOCK);
 	timeo = sock_rcvtimeo(sk, nonblock);
-	skb = rx_data(sk, &timeo, &err);
+	skb = rx_data(sk, 0, &timeo, &err);
 	ret = err;
 	if (skb) {
 		ret = skb_splice_bits(skb, sk, opened(skb)->off, pipe,
 				      min_t(size_t, len, opened(skb)->len), flags);
 		if (ret > 0)
 			rx_read(sk, skb, ret);
+		else if (!ret)
+			ret = -ENOMEM;	/* and not the end of the stream */
 	}
 	tls_rx_update(sk);
 	release_sock(sk);
@@ -906,7 +1203,7 @@ int tls_read_sock(struct sock *sk, read_descriptor_t *desc, sk_read_actor_t acto
 		long timeo = 0;
 		int used;
 
-		skb = rx_data(sk, &timeo, &err);
+		skb = rx_data(sk, copied, &timeo, &err);
 		if (!skb)
 			break;
 		used = actor(desc, skb, opened(skb)->off, opened(skb)->len);
@@ -923,12 +1220,31 @@ int tls_read_sock(struct sock *sk, read_descriptor_t *desc, sk_read_actor_t acto
 }
 
 /**
+ * tls_peek_len() - how much there may be to read
+ * @sock: the socket
+ *
+ * For parsers of messages, which wait for the rest of one if this is less than that.
+ *
+ * Context: any, no lock.
+ *
+ * Return: bytes, not less than can be read; what is sealed still counts as it is on the wire.
+ */
+int tls_peek_len(struct socket *sock)
+{
+	struct sock *sk = sock->sk;
+	struct tls_conn *conn = tls_conn_acquire(sk);
+
+	return tls_base_ops(sk)->peek_len(sock) + READ_ONCE(conn->rx.staged) +
+	       READ_ONCE(conn->rx.opened_len);
+}
+
+/**
  * tls_poll() - poll() of a TLS socket
  * @file: its file
  * @sock: the socket
  * @wait: as usual
  *
- * Like TCP's, but a socket is readable when a whole record can be read.
+ * Like TCP's, but a socket is readable when a whole record can be read, and no data is urgent.
  *
  * Context: process, no lock.
  *
@@ -942,6 +1258,14 @@ __poll_t tls_poll(struct file *file, struct socket *sock, struct poll_table_stru
 
 	if (!READ_ONCE(conn->ctx.priv_ctx_rx))
 		return mask;
+	/* An urgent byte is ciphertext, and nobody can ask for it */
+	mask &= ~EPOLLPRI;
+	/*
+	 * After a bad record there is no more to come, as after a FIN. RPC asks for this, and would
+	 * read again and again otherwise.
+	 */
+	if (READ_ONCE(conn->rx.err))
+		mask |= EPOLLRDHUP;
 	if (READ_ONCE(conn->rx.ready))
 		mask |= EPOLLIN | EPOLLRDNORM;
 	else if (!(READ_ONCE(sk->sk_shutdown) & RCV_SHUTDOWN) && !READ_ONCE(sk->sk_err))
@@ -957,10 +1281,33 @@ void tls_rx_start(struct sock *sk)
 {
 	struct tls_conn *conn = tls_conn(sk);
 
+	/* Or else TCP takes an urgent byte out of the stream when another one is announced */
+	sock_set_flag(sk, SOCK_URGINLINE);
 	write_lock_bh(&sk->sk_callback_lock);
 	conn->rx.saved_data_ready = sk->sk_data_ready;
 	WRITE_ONCE(sk->sk_data_ready, tls_data_ready);
 	write_unlock_bh(&sk->sk_callback_lock);
+}
+
+/**
+ * tls_rx_rekeyed() - the next epoch has begun
+ * @sk: the socket, locked
+ * @old: the epoch before
+ *
+ * A device that has the old key may have applied it to records of the new one, which has to be
+ * undone: @old is taken over then. If that was so before already, the device never had @old.
+ */
+void tls_rx_rekeyed(struct sock *sk, struct tls_epoch *old)
+{
+	struct tls_conn *conn = tls_conn(sk);
+	struct tls_hw_rx *hw = conn->hw ? conn->hw->rx : NULL;
+
+	if (hw && !conn->rx.why)
+		tls_hw_leave_rx(sk, TLS_WHY_REKEY);
+	if (!hw || hw->undo.aead || !before(tcp_sk(sk)->copied_seq, hw->undo_end))
+		return;
+	hw->undo = *old;
+	memzero_explicit(old, sizeof(*old));
 }
 
 /**
@@ -972,14 +1319,16 @@ void tls_rx_free(struct sock *sk)
 	struct tls_rx *rx = &tls_conn(sk)->rx;
 	struct sk_buff *skb;
 
-	if (rx->saved_data_ready) {
-		write_lock_bh(&sk->sk_callback_lock);
+	/* Unless someone who had it before TLS has put back what was there before that */
+	write_lock_bh(&sk->sk_callback_lock);
+	if (sk->sk_data_ready == tls_data_ready)
 		WRITE_ONCE(sk->sk_data_ready, rx->saved_data_ready);
-		write_unlock_bh(&sk->sk_callback_lock);
-	}
+	write_unlock_bh(&sk->sk_callback_lock);
 	while ((skb = skb_peek(&rx->opened)))
 		rx_drop(sk, skb);
 	kfree_skb(rx->stage);
 	rx->stage = NULL;
+	bitmap_free(rx->plain);
+	rx->plain = NULL;
 	tls_epoch_close(&rx->epoch);
 }

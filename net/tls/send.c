@@ -23,19 +23,32 @@
  * are enough
  */
 #define GROW	2048
+/*
+ * No cipher works in larger blocks. A block that lies in two pages the crypto API puts together
+ * elsewhere, for which it may get no memory; so none does: where a page ends, or an entry, is a
+ * multiple of it in the plaintext.
+ */
+#define BLOCK	64
+/* For bytes that no cipher of ours will see */
+#define ANYWHERE	U32_MAX
 
 /**
  * struct tls_tx_rec - a record being assembled, or sealed and waiting
  * @type: content type
- * @foreign: the plaintext, or some of it, is in pages that others may read or write: it is sealed
- *	from @src into @out.
+ * @foreign: the plaintext, or some of it, is in pages that others may read or write, or the cipher
+ *	does not seal in place safely: it is sealed from @src into @out.
  *	Otherwise it is in @out already, in its place behind the header, and is sealed there.
- * @sealed: it is sealed; @sent bytes of @total are TCP's
+ * @ended: it gets no more plaintext: it is to be sealed and handed to TCP, now or when there is
+ *	memory
+ * @sealed: it is sealed, or framed for the device; @sent bytes of @total are TCP's
+ * @hw: it is the device's to seal
+ * @info: memory for the record that the device may ask for; NULL in software
  * @len: bytes of plaintext
  * @room: bytes in @out: enough at any time for header, plaintext and tail
  * @charged: bytes of @room that the socket is charged with
  * @total: bytes on the wire
  * @sent: bytes that TCP took
+ * @spare: bytes in the last entry of @src behind the plaintext
  * @nsrc: entries of @src
  * @nout: entries of @out
  * @src: plaintext
@@ -44,12 +57,16 @@
 struct tls_tx_rec {
 	u8 type;
 	bool foreign;
+	bool ended;
 	bool sealed;
+	bool hw;
+	struct tls_hw_record *info;
 	u32 len;
 	u32 room;
 	u32 charged;
 	u32 total;
 	u32 sent;
+	u32 spare;
 	u8 nsrc, nout;
 	struct bio_vec src[FRAGS];
 	struct bio_vec out[FRAGS];
@@ -59,14 +76,40 @@ static struct kmem_cache *rec_cache;
 
 /* --- memory of a record --- */
 
-static struct tls_tx_rec *rec_alloc(u8 type)
+static struct tls_tx_rec *rec_alloc(struct sock *sk, u8 type, bool hw)
 {
-	struct tls_tx_rec *rec = kmem_cache_alloc(rec_cache, GFP_KERNEL);
+	struct tls_conn *conn = tls_conn(sk);
+	struct tls_tx_rec *rec = conn->tx.spare;
+	struct tls_hw_record *info = NULL;
 
-	if (rec) {
-		memset(rec, 0, offsetof(struct tls_tx_rec, src));
-		rec->type = type;
+	/* Storage sends to free memory, and must not wait for memory to be freed */
+	if (rec)
+		conn->tx.spare = NULL;
+	else
+		rec = kmem_cache_alloc(rec_cache, sk->sk_allocation);
+	if (rec && hw) {
+		info = tls_hw_record_alloc(conn->hw->tx, sk->sk_allocation);
+		if (!info) {
+			kmem_cache_free(rec_cache, rec);
+			return NULL;
+		}
 	}
+	if (!rec)
+		return NULL;
+	rec->type = type;
+	rec->foreign = false;
+	rec->ended = false;
+	rec->sealed = false;
+	rec->hw = hw;
+	rec->info = info;
+	rec->len = 0;
+	rec->room = 0;
+	rec->spare = 0;
+	rec->charged = 0;
+	rec->total = 0;
+	rec->sent = 0;
+	rec->nsrc = 0;
+	rec->nout = 0;
 	return rec;
 }
 
@@ -82,29 +125,50 @@ static void rec_free(struct sock *sk, struct tls_tx_rec *rec)
 		sk_mem_uncharge(sk, rec->charged);
 	put_pages(rec->src, rec->nsrc);
 	put_pages(rec->out, rec->nout);
+	if (rec->hw && !tls_conn(sk)->tx.spare) {
+		tls_hw_record_free(rec->info);
+		tls_conn(sk)->tx.spare = rec;
+		return;
+	}
+	tls_hw_record_free(rec->info);
 	kmem_cache_free(rec_cache, rec);
 }
 
 /*
- * Takes up to @len bytes of the task's page fragment: appended to the last of the @n entries of @bv
- * if they follow it in memory. Returns their number, 0 if there is no memory, -EMSGSIZE if there is
- * no entry.
+ * Takes up to @len bytes of the task's page fragment, for byte @pos of the plaintext and what
+ * follows it: appended to the last of the @n entries of @bv if they follow it in memory. Returns
+ * their number, 0 if there is no memory, -EMSGSIZE if there is no entry.
  */
-static int frag_take(struct sock *sk, struct bio_vec *bv, u8 *n, u32 len)
+static int frag_take(struct sock *sk, struct bio_vec *bv, u8 *n, u32 len, u32 pos)
 {
 	struct page_frag *frag = sk_page_frag(sk);
 	struct bio_vec *last = *n ? bv + *n - 1 : NULL;
+	u32 skip;
 
-	if (!sk_page_frag_refill(sk, frag))
-		return 0;
-	len = min(len, frag->size - frag->offset);
-	if (last && last->bv_page == frag->page && last->bv_offset + last->bv_len == frag->offset) {
-		last->bv_len += len;
-	} else {
+	for (;;) {
+		if (!sk_page_frag_refill(sk, frag))
+			return 0;
+		if (last && last->bv_page == frag->page &&
+		    last->bv_offset + last->bv_len == frag->offset) {
+			len = min(len, frag->size - frag->offset);
+			last->bv_len += len;
+			break;
+		}
+		/* What is small and in one page needs no care, and leaves no gaps */
+		skip = pos == ANYWHERE ||
+		       (len < GROW && offset_in_page(frag->offset) + len <= PAGE_SIZE) ? 0 :
+			(pos - frag->offset) % BLOCK;
+		if (frag->offset + skip >= frag->size) {
+			frag->offset = frag->size;
+			continue;
+		}
 		if (*n == FRAGS)
 			return -EMSGSIZE;
+		frag->offset += skip;
+		len = min(len, frag->size - frag->offset);
 		bvec_set_page(&bv[(*n)++], frag->page, len, frag->offset);
 		get_page(frag->page);
+		break;
 	}
 	frag->offset += len;
 	return len;
@@ -120,6 +184,10 @@ static int rec_reserve(struct sock *sk, struct tls_tx_rec *rec, const struct tls
 	u32 need = tls_prepend(epoch) + len + tls_tail(epoch);
 	int n;
 
+	/* The device seals them where they are */
+	if (rec->hw && rec->foreign)
+		need -= len;
+
 	if (need > rec->charged) {
 		if (!sk_wmem_schedule(sk, need - rec->charged))
 			return -ENOMEM;
@@ -127,8 +195,12 @@ static int rec_reserve(struct sock *sk, struct tls_tx_rec *rec, const struct tls
 		rec->charged = need;
 	}
 	while (rec->room < need) {
+		u32 pos = rec->hw ? ANYWHERE : rec->room - tls_prepend(epoch);
+
 		n = need - rec->room;
-		n = frag_take(sk, rec->out, &rec->nout, grows ? max(n, GROW) : n);
+		if (grows)
+			n = max(n, GROW) + (rec->hw ? 0 : -(pos + max(n, GROW)) % BLOCK);
+		n = frag_take(sk, rec->out, &rec->nout, n, pos);
 		if (n <= 0)
 			return n ?: -ENOMEM;
 		rec->room += n;
@@ -154,7 +226,7 @@ static int rec_make_foreign(struct sock *sk, struct tls_tx_rec *rec, const struc
 		return 0;
 	}
 	/* All or nothing: the other half of the promise that held data stays */
-	fresh = rec_alloc(rec->type);
+	fresh = rec_alloc(sk, rec->type, false);
 	if (!fresh)
 		return -ENOMEM;
 	err = rec_reserve(sk, fresh, epoch, rec->len + len, true);
@@ -273,6 +345,7 @@ static noinline_for_stack int rec_seal(struct sock *sk, struct tls_tx_rec *rec)
 		return err;
 	}
 	out_copy(rec, 0, hdr, prepend);
+	rec->ended = true;
 	rec->sealed = true;
 	rec->total = prepend + rec->len + tail;
 	rec_trim(sk, rec);
@@ -285,6 +358,70 @@ static noinline_for_stack int rec_seal(struct sock *sk, struct tls_tx_rec *rec)
 	return 0;
 }
 
+/* Puts the sender's own pages between header and tail, which are in @out together */
+static void rec_interleave(struct tls_tx_rec *rec, u32 prepend)
+{
+	struct bio_vec tail[FRAGS];
+	u32 ntail = 0, nhead = 0, i;
+
+	for (i = 0; i < rec->nout; i++) {
+		struct bio_vec *bv = &rec->out[i];
+		u32 n = min(prepend, bv->bv_len);
+
+		prepend -= n;
+		if (n < bv->bv_len) {
+			tail[ntail++] = *bv;
+			bvec_set_page(&tail[ntail - 1], bv->bv_page, bv->bv_len - n,
+				      bv->bv_offset + n);
+			if (n)
+				get_page(bv->bv_page);
+		}
+		if (n) {
+			bv->bv_len = n;
+			nhead = i + 1;
+		}
+	}
+	memcpy(rec->out + nhead, rec->src, rec->nsrc * sizeof(rec->src[0]));
+	memcpy(rec->out + nhead + rec->nsrc, tail, ntail * sizeof(tail[0]));
+	rec->nout = nhead + rec->nsrc + ntail;
+	rec->nsrc = 0;
+}
+
+/* Makes a record of the plaintext that the device will seal. TCP's next byte is its first. */
+static noinline_for_stack int rec_frame(struct sock *sk, struct tls_tx_rec *rec)
+{
+	struct tls_conn *conn = tls_conn(sk);
+	struct tls_epoch *epoch = &conn->tx.epoch;
+	u32 prepend = tls_prepend(epoch), tail = tls_tail(epoch);
+	u8 hdr[TLS_PREPEND_MAX], end[TLS_TAIL_MAX] = {};
+
+	if (epoch->exhausted) {
+		trace_tls_seal_error(sk, epoch->record, rec->len, -EBADMSG);
+		return -EBADMSG;
+	}
+	tls_hw_resync_tx(sk);
+	tls_put_header(epoch, hdr, rec->type, rec->len);
+	if (tls_13(epoch))
+		end[0] = rec->type;
+	/* The tag's place is overwritten before it is on a wire, but may be seen on its way */
+	out_copy(rec, 0, hdr, prepend);
+	out_copy(rec, prepend + (rec->foreign ? 0 : rec->len), end, tail);
+	rec->ended = true;
+	rec->sealed = true;
+	rec->total = prepend + rec->len + tail;
+	if (rec->foreign)
+		rec_interleave(rec, prepend);
+	else
+		rec_trim(sk, rec);
+	tls_hw_record_add(sk, rec->info, rec->out, rec->nout, rec->total);
+	rec->info = NULL;
+	tls_epoch_next(epoch);
+	epoch->explicit++;
+	conn->tx.hw_records++;
+	tls_stat_inc(sk, TLS_STAT_TX_DEVICE_RECORDS);
+	return 0;
+}
+
 /* --- to TCP --- */
 
 static void retry_later(struct sock *sk, unsigned long delay)
@@ -294,9 +431,10 @@ static void retry_later(struct sock *sk, unsigned long delay)
 }
 
 /*
- * Hands the sealed record to TCP, all of it: for that time neither the size of the send buffer nor
- * the limit of unsent data counts. 0, or -EAGAIN if TCP got no memory and the worker goes on; or
- * the socket's error, and the record is gone.
+ * Seals the record that has ended and hands it to TCP, all of it: for that time neither the size of
+ * the send buffer nor the limit of unsent data counts. 0, or -EAGAIN if there was no memory and the
+ * worker goes on; or the socket's error, and the record is gone; or the cipher's: plaintext that
+ * was taken and cannot be sealed ends sending.
  */
 static int rec_push(struct sock *sk, int flags)
 {
@@ -304,15 +442,30 @@ static int rec_push(struct sock *sk, int flags)
 	struct tls_tx_rec *rec = tx->rec;
 	int sndbuf = READ_ONCE(sk->sk_sndbuf);
 	struct msghdr msg = {
-		/*
-		 * The pages are ours alone, and nobody writes to them: no need to mark them as
-		 * shared
-		 */
-		.msg_flags = MSG_DONTWAIT | MSG_SPLICE_PAGES | MSG_NO_SHARED_FRAGS | MSG_NOSIGNAL |
-			     (flags & MSG_MORE),
+		.msg_flags = MSG_DONTWAIT | MSG_NOSIGNAL | (flags & MSG_MORE),
 	};
 	int n;
 
+	if (!rec->sealed) {
+		/* Where the device is gone meanwhile, the fallback has it */
+		n = rec->hw ? rec_frame(sk, rec) : rec_seal(sk, rec);
+		/* Nothing is lost yet: only what is sealed in place is gone half-way */
+		if (n == -ENOMEM && rec->foreign) {
+			retry_later(sk, HZ / 50);
+			return -EAGAIN;
+		}
+		if (n) {
+			tx->err = n;
+			return n;
+		}
+	}
+	if (rec->hw) {
+		msg.msg_flags |= MSG_SENDPAGE_DECRYPTED;
+		tls_pages_msg(&msg, tls_conn(sk)->hw->tx->ubuf);
+	} else {
+		/* The pages are ours alone, and nobody writes to them: no need to mark them as shared */
+		msg.msg_flags |= MSG_SPLICE_PAGES | MSG_NO_SHARED_FRAGS;
+	}
 	/*
 	 * TCP charges for the same bytes: let it have them without going through the protocol's
 	 * account
@@ -347,26 +500,19 @@ static int rec_push(struct sock *sk, int flags)
 	return min(n, 0);
 }
 
-/*
- * Seals the open record and hands it over. Plaintext that was taken and cannot be sealed ends
- * sending.
- */
+/* Ends the record; whether it goes now or later is of no concern */
 static int rec_finish(struct sock *sk, int flags)
 {
 	struct tls_tx *tx = &tls_conn(sk)->tx;
 	int err;
 
-	err = rec_seal(sk, tx->rec);
-	if (err) {
-		tx->err = err;
-		return err;
-	}
+	tx->rec->ended = true;
 	err = rec_push(sk, flags);
 	return err == -EAGAIN ? 0 : err;
 }
 
 /**
- * tls_tx_retry() - hand a sealed record to TCP that had no memory for it
+ * tls_tx_retry() - go on with a record for which there was no memory, and the FIN behind it
  * @work: the connection's
  *
  * Context: process.
@@ -375,12 +521,19 @@ void tls_tx_retry(struct work_struct *work)
 {
 	struct tls_conn *conn = container_of(to_delayed_work(work), struct tls_conn, tx.retry);
 	struct sock *sk = conn->ctx.sk;
+	struct tls_tx *tx = &conn->tx;
 
 	lock_sock(sk);
 	/* An error is for those who ask for it */
-	if (conn->tx.rec && conn->tx.rec->sealed && !sk->sk_err &&
-	    !(sk->sk_shutdown & SEND_SHUTDOWN) && !rec_push(sk, 0))
+	if (tx->rec && tx->rec->ended && !sk->sk_err && !(sk->sk_shutdown & SEND_SHUTDOWN) &&
+	    !rec_push(sk, 0))
 		sk->sk_write_space(sk);
+	if (tx->shut && !tx->rec && !tx->err) {
+		tx->shut = false;
+		WRITE_ONCE(sk->sk_shutdown, sk->sk_shutdown | SEND_SHUTDOWN);
+		tls_base_proto(sk)->shutdown(sk, SEND_SHUTDOWN);
+		sk->sk_state_change(sk);
+	}
 	release_sock(sk);
 	sock_put(sk);
 }
@@ -395,7 +548,7 @@ void tls_write_space(struct sock *sk)
 {
 	struct tls_conn *conn = tls_conn(sk);
 
-	if (!conn->tx.pushing && conn->tx.rec && conn->tx.rec->sealed)
+	if (!conn->tx.pushing && conn->tx.rec && conn->tx.rec->ended)
 		retry_later(sk, 0);
 	conn->ctx.sk_write_space(sk);
 }
@@ -420,46 +573,38 @@ bool tls_stream_memory_free(const struct sock *sk, int wake)
 
 /* --- from the sender --- */
 
-static int rec_copy(struct sock *sk, struct tls_tx_rec *rec, struct msghdr *msg, u32 n, bool grows)
+/* Entries that a record may have for foreign plaintext; the device's need some for header and tail */
+static u8 src_max(const struct tls_tx_rec *rec)
 {
-	struct tls_epoch *epoch = &tls_conn(sk)->tx.epoch;
-	u32 off = tls_prepend(epoch) + rec->len, left = n;
-	struct bio_vec *bv = rec->out;
-	u8 nsrc = rec->nsrc;
-	int err;
+	return rec->hw ? FRAGS - 4 : FRAGS;
+}
 
-	err = rec_reserve(sk, rec, epoch, rec->len + n, grows);
-	if (err)
-		return err;
-	if (rec->foreign) {
-		struct bio_vec old = {};
+/*
+ * Makes room for @n bytes behind the foreign plaintext, in pages of its own. What is there is filled
+ * before an entry is added, so that only the last one has room.
+ */
+static int src_reserve(struct sock *sk, struct tls_tx_rec *rec, u32 n, bool grows)
+{
+	while (rec->spare < n) {
+		u32 want = n - rec->spare;
+		int got;
 
-		/* Into pages of its own, that become ours only when all is there */
-		if (nsrc)
-			old = rec->src[nsrc - 1];
-		while (left) {
-			int got = frag_take(sk, rec->src, &rec->nsrc, left);
-			bool copied = false;
-
-			if (got > 0) {
-				struct bio_vec *last = &rec->src[rec->nsrc - 1];
-
-				copied = copy_from_iter_full(bvec_virt(last) + last->bv_len - got, got,
-							     &msg->msg_iter);
-			}
-			if (!copied) {
-				iov_iter_revert(&msg->msg_iter, n - left);
-				put_pages(rec->src + nsrc, rec->nsrc - nsrc);
-				rec->nsrc = nsrc;
-				if (nsrc)
-					rec->src[nsrc - 1] = old;
-				return got > 0 ? -EFAULT : got ?: -ENOMEM;
-			}
-			left -= got;
-		}
-		rec->len += n;
-		return 0;
+		if (rec->nsrc >= src_max(rec))
+			return -EMSGSIZE;
+		got = frag_take(sk, rec->src, &rec->nsrc, grows ? max(want, GROW) : want,
+				rec->len + rec->spare);
+		if (got <= 0)
+			return got ?: -ENOMEM;
+		rec->spare += got;
 	}
+	return 0;
+}
+
+/* Copies @n bytes of the message to byte @off on of the entries: 0 or -EFAULT, and nothing was taken */
+static int copy_to_bvec(struct bio_vec *bv, u32 off, struct msghdr *msg, u32 n)
+{
+	u32 left = n;
+
 	for (; left; bv++) {
 		u32 m;
 
@@ -475,6 +620,42 @@ static int rec_copy(struct sock *sk, struct tls_tx_rec *rec, struct msghdr *msg,
 		left -= m;
 		off = 0;
 	}
+	return 0;
+}
+
+static int rec_copy(struct sock *sk, struct tls_tx_rec *rec, struct msghdr *msg, u32 n, bool grows)
+{
+	struct tls_epoch *epoch = &tls_conn(sk)->tx.epoch;
+	u8 nsrc = rec->nsrc;
+	int err;
+
+	err = rec_reserve(sk, rec, epoch, rec->len + n, grows);
+	if (err)
+		return err;
+	if (rec->foreign) {
+		struct bio_vec old = {};
+		u32 spare = rec->spare;
+
+		/* The pages become the record's only when all is there */
+		if (nsrc)
+			old = rec->src[nsrc - 1];
+		err = src_reserve(sk, rec, n, grows);
+		if (!err)
+			err = copy_to_bvec(rec->src, rec->len, msg, n);
+		if (err) {
+			put_pages(rec->src + nsrc, rec->nsrc - nsrc);
+			rec->nsrc = nsrc;
+			if (nsrc)
+				rec->src[nsrc - 1] = old;
+			rec->spare = spare;
+			return err;
+		}
+		rec->spare -= n;
+	} else {
+		err = copy_to_bvec(rec->out, tls_prepend(epoch) + rec->len, msg, n);
+		if (err)
+			return err;
+	}
 	rec->len += n;
 	return 0;
 }
@@ -489,9 +670,24 @@ static int rec_splice(struct sock *sk, struct tls_tx_rec *rec, struct msghdr *ms
 	u32 left = n;
 	int err;
 
+	if (rec->hw) {
+		/*
+		 * A page that changes before a retransmission would be sealed once more, with the
+		 * same nonce: only if the program says that none does
+		 */
+		if (!tls_conn(sk)->ctx.zerocopy_sendfile)
+			return -EIO;
+		if (rec->len && !rec->foreign)
+			return -EMSGSIZE;
+	}
 	err = rec_make_foreign(sk, rec, epoch, n);
 	if (!err)
 		err = rec_reserve(sk, rec, epoch, rec->len + n, true);
+	/* Room behind what was copied before stays unused */
+	if (!err && rec->spare) {
+		rec->src[rec->nsrc - 1].bv_len -= rec->spare;
+		rec->spare = 0;
+	}
 	while (!err && left) {
 		struct bio_vec *last = rec->nsrc ? &rec->src[rec->nsrc - 1] : NULL;
 		struct page *page, **pages = &page;
@@ -508,7 +704,7 @@ static int rec_splice(struct sock *sk, struct tls_tx_rec *rec, struct msghdr *ms
 		} else {
 			if (!sendpage_ok(page))
 				err = -EIO;
-			else if (rec->nsrc == FRAGS)
+			else if (rec->nsrc >= src_max(rec))
 				err = -EMSGSIZE;
 			if (err) {
 				iov_iter_revert(&msg->msg_iter, got);
@@ -570,7 +766,7 @@ static noinline_for_stack int rec_pinned(struct sock *sk, struct tls_tx_rec *rec
 		rec->len = 0;
 undo:
 	if (err) {
-		rec->foreign = false;
+		rec->foreign = !tls_conn(sk)->tx.epoch.in_place;
 		iov_iter_revert(&msg->msg_iter, n - left);
 	}
 	if (pinned)
@@ -600,7 +796,7 @@ static int send_cmsg(struct sock *sk, struct msghdr *msg, u8 *type)
 	return err;
 }
 
-/* Waits until the send buffer has room and no sealed record is left behind */
+/* Waits until the send buffer has room and no record is left behind that has ended */
 static int tx_wait(struct sock *sk, int flags, long *timeo)
 {
 	struct tls_tx *tx = &tls_conn(sk)->tx;
@@ -609,14 +805,14 @@ static int tx_wait(struct sock *sk, int flags, long *timeo)
 	for (;;) {
 		if (tx->err)
 			return tx->err;
-		if (sk->sk_err || sk->sk_shutdown & SEND_SHUTDOWN)
+		if (sk->sk_err || sk->sk_shutdown & SEND_SHUTDOWN || tx->shut)
 			return -EPIPE;
-		if (tx->rec && tx->rec->sealed) {
+		if (tx->rec && tx->rec->ended) {
 			err = rec_push(sk, flags);
 			if (err && err != -EAGAIN)
 				return err;
 		}
-		if (!(tx->rec && tx->rec->sealed) && sk_stream_memory_free(sk))
+		if (!(tx->rec && tx->rec->ended) && sk_stream_memory_free(sk))
 			return 0;
 		err = sk_stream_wait_memory(sk, timeo);
 		if (err)
@@ -633,7 +829,7 @@ static int rec_add(struct sock *sk, struct tls_tx_rec *rec, struct msghdr *msg, 
 		err = rec_splice(sk, rec, msg, n);
 		if (err != -EIO)
 			return err;
-	} else if (!rec->len && !grows && n >= PIN_MIN) {
+	} else if (!rec->hw && !rec->len && !grows && n >= PIN_MIN) {
 		err = rec_pinned(sk, rec, msg, n);
 		if (!err)
 			return n;
@@ -646,8 +842,8 @@ static int rec_add(struct sock *sk, struct tls_tx_rec *rec, struct msghdr *msg, 
 /**
  * tls_sendmsg_locked() - send, the socket being locked
  * @sk: the socket
- * @msg: message. Flags: MSG_MORE, MSG_EOR, MSG_DONTWAIT, MSG_NOSIGNAL, MSG_SPLICE_PAGES; a control
- *	message
+ * @msg: message. Flags: MSG_MORE, MSG_EOR, MSG_DONTWAIT, MSG_NOSIGNAL, MSG_SPLICE_PAGES; MSG_BATCH,
+ *	by which sendmmsg() says that another message follows, changes nothing. A control message
  *	TLS_SET_RECORD_TYPE gives the content type.
  * @size: bytes
  *
@@ -673,7 +869,7 @@ int tls_sendmsg_locked(struct sock *sk, struct msghdr *msg, size_t size)
 	if (!tx->epoch.aead)
 		return tls_base_ops(sk)->sendmsg_locked(sk, msg, size);
 	if (flags & ~(MSG_MORE | MSG_EOR | MSG_DONTWAIT | MSG_NOSIGNAL | MSG_CMSG_COMPAT |
-		      MSG_SPLICE_PAGES | MSG_SENDPAGE_NOPOLICY))
+		      MSG_BATCH | MSG_SPLICE_PAGES | MSG_SENDPAGE_NOPOLICY))
 		return -EOPNOTSUPP;
 	if ((flags & (MSG_MORE | MSG_EOR)) == (MSG_MORE | MSG_EOR))
 		return -EINVAL;
@@ -703,14 +899,14 @@ int tls_sendmsg_locked(struct sock *sk, struct msghdr *msg, size_t size)
 		n = min_t(size_t, tx->limit - (rec ? rec->len : 0), msg_data_left(msg));
 		if (n) {
 			if (!rec) {
-				rec = rec_alloc(type);
-				if (!rec) {
-					err = -ENOMEM;
-					break;
-				}
+				if (tx->hw && READ_ONCE(tls_conn(sk)->hw->down))
+					tls_hw_leave_tx(sk, TLS_WHY_DOWN);
+				rec = rec_alloc(sk, type, tx->hw);
+				if (rec)
+					rec->foreign = !tx->hw && !tx->epoch.in_place;
 				tx->rec = rec;
 			}
-			err = rec_add(sk, rec, msg, n, more && n < tx->limit);
+			err = rec ? rec_add(sk, rec, msg, n, more && n < tx->limit) : -ENOMEM;
 			if (err == -EMSGSIZE && rec->len) {
 				/* No entry left for it: this record ends here */
 				err = rec_finish(sk, MSG_MORE);
@@ -719,7 +915,7 @@ int tls_sendmsg_locked(struct sock *sk, struct msghdr *msg, size_t size)
 				continue;
 			}
 			if (err < 0) {
-				if (!rec->len) {
+				if (rec && !rec->len) {
 					tx->rec = NULL;
 					rec_free(sk, rec);
 				}
@@ -825,9 +1021,8 @@ int tls_tx_finish(struct sock *sk, int flags, long *timeo)
 			return tx->err;
 		if (sk->sk_err || sk->sk_shutdown & SEND_SHUTDOWN)
 			return -EPIPE;
-		err = tx->rec->sealed ? 0 : rec_finish(sk, flags);
-		if (!err && tx->rec)
-			err = rec_push(sk, flags);
+		tx->rec->ended = true;
+		err = rec_push(sk, flags);
 		if (err == -EAGAIN)
 			err = sk_stream_wait_memory(sk, timeo);
 		if (err)
@@ -847,6 +1042,9 @@ void tls_tx_free(struct sock *sk)
 	if (tx->rec)
 		rec_free(sk, tx->rec);
 	tx->rec = NULL;
+	if (tx->spare)
+		kmem_cache_free(rec_cache, tx->spare);
+	tx->spare = NULL;
 	tls_epoch_close(&tx->epoch);
 }
 

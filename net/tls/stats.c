@@ -38,6 +38,23 @@ static const char * const names[TLS_STAT_NUM] = {
 	[TLS_STAT_TX_REKEY_OK] = "TlsTxRekeyOk",
 	[TLS_STAT_TX_REKEY_ERROR] = "TlsTxRekeyError",
 	[TLS_STAT_RX_REKEY_RECEIVED] = "TlsRxRekeyReceived",
+	[TLS_STAT_TX_DEVICE_RECORDS] = "TlsTxDeviceRecords",
+	[TLS_STAT_RX_DEVICE_RECORDS] = "TlsRxDeviceRecords",
+	[TLS_STAT_RX_PARTIAL_RECORDS] = "TlsRxPartialRecords",
+	[TLS_STAT_TX_FALLBACK] = "TlsTxFallback",
+	[TLS_STAT_TX_FALLBACK_DROP] = "TlsTxFallbackDrop",
+	[TLS_STAT_TX_DEVICE_RESYNC] = "TlsTxDeviceResync",
+#define WHY(why, name)								\
+	[TLS_STAT_TX_WHY + (why) - 1] = "TlsTxSw" name,				\
+	[TLS_STAT_RX_WHY + (why) - 1] = "TlsRxSw" name
+	WHY(TLS_WHY_NO_DEVICE, "NoDevice"),
+	WHY(TLS_WHY_FEATURE, "Feature"),
+	WHY(TLS_WHY_VERSION, "Version"),
+	WHY(TLS_WHY_CIPHER, "Cipher"),
+	WHY(TLS_WHY_TABLE_FULL, "TableFull"),
+	WHY(TLS_WHY_REFUSED, "Refused"),
+	WHY(TLS_WHY_DOWN, "Down"),
+	WHY(TLS_WHY_REKEY, "Rekey"),
 };
 
 /**

@@ -2,9 +2,10 @@
 /*
  * The kTLS core: what its files share.
  *
- * A record is a TLS record. An epoch is one traffic key of one direction. One set of socket
- * operations serves every configuration: which epoch seals or opens a record is decided record by
- * record, never by swapping operations.
+ * A record is a TLS record. An epoch is one traffic key of one direction. An engine, software or a
+ * device (hw), seals or opens the records of an epoch. One set of socket operations serves every
+ * configuration: which epoch and which engine has a record is decided record by record, never by
+ * swapping operations.
  *
  * All of a connection is protected by the socket's lock (lock_sock() or, in softirq, the spinlock
  * while nobody owns the socket). Cryptography runs to its end under that lock, asynchronous
@@ -14,10 +15,12 @@
  *   main.c     the ULP: protocol operations, socket options, life and death of a connection
  *   cipher.c   ciphers, epochs, nonces and additional data
  *   send.c     plaintext to records to TCP
+ *   pages.c    pages to TCP, for records of a device
  *   receive.c  TCP to records to plaintext
- *   stats.c    /proc/net/tls_stat
- *   device.c   what NIC drivers link to
+ *   device.c   the hw engine: contexts of devices, and the records that they may ask for
+ *   resync.c   a device that lost its place in what it receives
  *   fallback.c packets that a device cannot seal
+ *   stats.c    /proc/net/tls_stat
  */
 #ifndef _SEALNIC_TLS_H
 #define _SEALNIC_TLS_H
@@ -60,6 +63,7 @@ struct tls_cipher {
  * @aead: the keyed transform; NULL if there is no epoch
  * @version: TLS_1_2_VERSION or TLS_1_3_VERSION
  * @exhausted: the last record number was used (RFC 8446 5.3)
+ * @in_place: sealing in place cannot fail half-way for want of memory
  * @record: number of the next record
  * @count: records sealed or opened under this key, for the limits of RFC 8446 5.5
  * @explicit: TLS 1.2, sending: explicit nonce of the next record
@@ -70,6 +74,7 @@ struct tls_epoch {
 	struct crypto_aead *aead;
 	u16 version;
 	bool exhausted;
+	bool in_place;
 	u64 record;
 	u64 count;
 	u64 explicit;
@@ -96,24 +101,110 @@ struct tls_crypt {
 	u8 type;
 };
 
+/* Why the records of a connection are software's, in one direction */
+enum tls_why {
+	TLS_WHY_NOT,		/* they are the device's, or there is no key yet */
+	TLS_WHY_NO_DEVICE,	/* the route has no device that could, or the other direction has another */
+	TLS_WHY_FEATURE,	/* the device's feature is off */
+	TLS_WHY_VERSION,	/* the driver does not know this version of TLS */
+	TLS_WHY_CIPHER,		/* no device is asked for this cipher */
+	TLS_WHY_TABLE_FULL,	/* the device has no room for another connection */
+	TLS_WHY_REFUSED,	/* the driver refused for another reason, or there was no memory */
+	TLS_WHY_DOWN,		/* the device went down */
+	TLS_WHY_REKEY,		/* the key was changed */
+	TLS_WHY_NUM
+};
+
 struct tls_tx_rec;
+struct tls_hw_record;
+
+/**
+ * struct tls_hw_tx - a device's context for sending
+ * @off: what the driver knows of it
+ * @epoch: what seals in software what the device cannot, with a transform of its own
+ * @ubuf: for tls_pages_msg()
+ * @free: some records for the next; under @off.lock
+ * @nfree: their number
+ */
+struct tls_hw_tx {
+	struct tls_offload_context_tx off;
+	struct tls_epoch epoch;
+	struct ubuf_info *ubuf;
+	struct list_head free;
+	u32 nfree;
+};
+
+/**
+ * struct tls_hw_rx - a device's context for receiving
+ * @off: what the driver knows of it
+ * @seq: resync: where a record begins, as TCP sequence number
+ * @record: its number
+ * @walking: @seq and @record are valid
+ * @undo: the key that the device opens with although the connection has another already, with the
+ *	device's number of the first record; none otherwise
+ * @undo_end: TCP sequence number from which on nothing can be opened with @undo
+ */
+struct tls_hw_rx {
+	struct tls_offload_context_rx off;
+	u32 seq;
+	u64 record;
+	bool walking;
+	struct tls_epoch undo;
+	u32 undo_end;
+};
+
+/**
+ * struct tls_hw - what a connection has with devices; lives until the socket's last packet is gone
+ * @conn: the connection
+ * @tx: context for sending, or NULL
+ * @rx: context for receiving, or NULL
+ * @tx_added: the device holds @tx; under tls_device_lock
+ * @rx_added: the device holds @rx; under tls_device_lock
+ * @detached: the program has closed the socket; under tls_device_lock
+ * @down: the device went down. Written under tls_device_lock, read without.
+ * @leaving: nothing may go to the device for sealing any more. Read without lock.
+ * @leave: makes sure that nothing does
+ * @destroy: frees the connection
+ */
+struct tls_hw {
+	struct tls_conn *conn;
+	struct tls_hw_tx *tx;
+	struct tls_hw_rx *rx;
+	bool tx_added;
+	bool rx_added;
+	bool detached;
+	bool down;
+	bool leaving;
+	struct work_struct leave;
+	struct work_struct destroy;
+};
 
 /**
  * struct tls_tx - sending half of a connection
  * @epoch: key in use
- * @rec: record being assembled or, if it is sealed, not yet taken by TCP
+ * @rec: record being assembled or, if it has ended, not yet taken by TCP
+ * @spare: memory for the next record; the device's records come and go fast
  * @limit: most payload of a record, in bytes (TLS_TX_MAX_PAYLOAD_LEN)
  * @pushing: TCP is taking a record now, and takes it whole whatever the limits of the send buffer
+ * @hw: the engine of @epoch is the device
+ * @why: why it is not
+ * @hw_records: records that were the device's, in all epochs
+ * @shut: the socket was shut down for sending, and the FIN comes behind @rec
  * @err: what ended sending, as a negative number
- * @retry: hands @rec to TCP after an allocation failed. Holds a reference to the socket while it is
+ * @retry: goes on with @rec after an allocation failed. Holds a reference to the socket while it is
  *	scheduled.
  */
 struct tls_tx {
 	struct tls_epoch epoch;
 	struct tls_tx_rec *rec;
+	struct tls_tx_rec *spare;
 	u16 limit;
 	bool pushing;
+	bool hw;
+	u8 why;
+	bool shut;
 	int err;
+	u64 hw_records;
 	struct delayed_work retry;
 };
 
@@ -122,9 +213,11 @@ struct tls_tx {
  * @epoch: key in use
  * @opened: records opened into memory of the kernel and not yet read to their end
  * @opened_size: memory of these, in bytes
+ * @plain: bit for bit what of the stage a device has opened; NULL: nothing
+ * @opened_len: what is left of their payload. Read without lock.
  * @stage: the first record, as far as it had to be taken out of TCP's queue; NULL if it all is
  *	there
- * @staged: bytes in @stage
+ * @staged: bytes in @stage. Read without lock.
  * @full: length of the first record with header and tag; 0 until the header has arrived
  * @hdr: its header and explicit nonce
  * @err: what ended receiving, as a negative number
@@ -136,13 +229,17 @@ struct tls_tx {
  * @hs: header of a handshake message, as far as it has arrived
  * @hs_len: bytes of it
  * @hs_left: bytes of the message's body to come
+ * @why: why records are not the device's
+ * @hw_records: records that the device opened whole, in all epochs
  * @saved_data_ready: the socket's callback before ours
  */
 struct tls_rx {
 	struct tls_epoch epoch;
 	struct sk_buff_head opened;
 	u32 opened_size;
+	u32 opened_len;
 	struct sk_buff *stage;
+	unsigned long *plain;
 	u32 staged;
 	u32 full;
 	u8 hdr[TLS_PREPEND_MAX];
@@ -154,6 +251,8 @@ struct tls_rx {
 	u8 hs[4];
 	u32 hs_left;
 	int err;
+	u8 why;
+	u64 hw_records;
 	void (*saved_data_ready)(struct sock *sk);
 };
 
@@ -164,9 +263,11 @@ struct tls_rx {
  * @tx: sending half
  * @rx: receiving half
  * @crypt: workplace
+ * @hw: what it has with devices; NULL if it never had anything
  */
 struct tls_conn {
 	struct tls_context ctx;
+	struct tls_hw *hw;
 	struct tls_tx tx;
 	struct tls_rx rx;
 	struct tls_crypt crypt;
@@ -227,7 +328,11 @@ static inline struct scatterlist *tls_sg_buf(struct scatterlist *sg, const void 
 /* cipher.c */
 const struct tls_cipher *tls_cipher(u16 type);
 size_t tls_info_size(const struct tls_cipher *cipher);
-int tls_epoch_open(struct tls_epoch *epoch, const struct tls_crypto_info *info);
+int tls_epoch_open(struct tls_epoch *epoch, const struct tls_crypto_info *info, bool sync);
+void tls_epoch_next(struct tls_epoch *epoch);
+void tls_put_header(const struct tls_epoch *epoch, u8 *hdr, u8 type, u32 len);
+int tls_seal_part(struct tls_crypt *crypt, const struct tls_epoch *epoch, const u8 *hdr, u32 inner,
+		  u32 len, struct scatterlist *src, struct scatterlist *dst, bool may_wait);
 void tls_epoch_close(struct tls_epoch *epoch);
 void tls_epoch_state(const struct tls_epoch *epoch, struct tls_crypto_info *info);
 int tls_crypt_reserve(struct tls_crypt *crypt, const struct tls_epoch *epoch);
@@ -239,6 +344,7 @@ int tls_open(struct tls_crypt *crypt, struct tls_epoch *epoch, const u8 *hdr, u3
 /* main.c */
 const struct proto *tls_base_proto(const struct sock *sk);
 const struct proto_ops *tls_base_ops(const struct sock *sk);
+void tls_conn_free(struct tls_conn *conn);
 
 /* send.c */
 int tls_send_init(void);
@@ -252,16 +358,50 @@ void tls_splice_eof(struct socket *sock);
 void tls_write_space(struct sock *sk);
 bool tls_stream_memory_free(const struct sock *sk, int wake);
 
+/* pages.c */
+struct ubuf_info *tls_pages_alloc(void);
+void tls_pages_free(struct ubuf_info *ubuf);
+void tls_pages_msg(struct msghdr *msg, struct ubuf_info *ubuf);
+
 /* receive.c */
 void tls_rx_start(struct sock *sk);
 void tls_rx_update(struct sock *sk);
+void tls_rx_rekeyed(struct sock *sk, struct tls_epoch *old);
 void tls_rx_free(struct sock *sk);
 void tls_data_ready(struct sock *sk);
+bool tls_rx_peek_header(struct sock *sk, u32 seq, u32 *next);
 int tls_recvmsg(struct sock *sk, struct msghdr *msg, size_t len, int flags, int *addr_len);
 ssize_t tls_splice_read(struct socket *sock, loff_t *ppos, struct pipe_inode_info *pipe, size_t len,
 			unsigned int flags);
 int tls_read_sock(struct sock *sk, read_descriptor_t *desc, sk_read_actor_t actor);
+int tls_peek_len(struct socket *sock);
 __poll_t tls_poll(struct file *file, struct socket *sock, struct poll_table_struct *wait);
+
+/* device.c */
+int tls_device_init(void);
+void tls_device_exit(void);
+void tls_hw_open_tx(struct sock *sk, const struct tls_crypto_info *info);
+void tls_hw_open_rx(struct sock *sk, const struct tls_crypto_info *info);
+void tls_hw_leave_tx(struct sock *sk, enum tls_why why);
+void tls_hw_leave_rx(struct sock *sk, enum tls_why why);
+bool tls_hw_detach(struct sock *sk);
+void tls_hw_free(struct tls_hw *hw);
+struct tls_hw_record *tls_hw_record_alloc(struct tls_hw_tx *tx, gfp_t gfp);
+void tls_hw_record_free(struct tls_hw_record *rec);
+void tls_hw_record_add(struct sock *sk, struct tls_hw_record *rec, const struct bio_vec *bv,
+		       u32 n, u32 len);
+void tls_hw_resync_tx(struct sock *sk);
+void tls_hw_fallback(struct sock *sk, u32 seq, u32 len, int err);
+int tls_get_conf(const struct tls_conn *conn, bool tx);
+
+/* resync.c */
+void tls_rx_resync_request(struct sock *sk);
+void tls_rx_resync_record(struct sock *sk, u32 seq);
+void tls_rx_resync_opened(struct sock *sk, u32 end, bool device);
+
+/* fallback.c */
+struct sk_buff *tls_validate_xmit_skb_sw(struct sock *sk, struct net_device *dev,
+					 struct sk_buff *skb);
 
 /* stats.c */
 enum tls_stat {
@@ -282,7 +422,15 @@ enum tls_stat {
 	TLS_STAT_TX_REKEY_OK,
 	TLS_STAT_TX_REKEY_ERROR,
 	TLS_STAT_RX_REKEY_RECEIVED,
-	TLS_STAT_NUM
+	TLS_STAT_TX_DEVICE_RECORDS,
+	TLS_STAT_RX_DEVICE_RECORDS,
+	TLS_STAT_RX_PARTIAL_RECORDS,
+	TLS_STAT_TX_FALLBACK,
+	TLS_STAT_TX_FALLBACK_DROP,
+	TLS_STAT_TX_DEVICE_RESYNC,
+	TLS_STAT_TX_WHY,	/* one for each enum tls_why but the first */
+	TLS_STAT_RX_WHY = TLS_STAT_TX_WHY + TLS_WHY_NUM - 1,
+	TLS_STAT_NUM = TLS_STAT_RX_WHY + TLS_WHY_NUM - 1
 };
 
 int tls_stats_init(void);

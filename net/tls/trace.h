@@ -107,6 +107,109 @@ TRACE_EVENT(tls_rekey,
 		  show_direction(__entry->tx), __entry->record, __entry->err)
 );
 
+#define show_why(why)						\
+	__print_symbolic(why,					\
+			 { TLS_WHY_NOT, "device" },		\
+			 { TLS_WHY_NO_DEVICE, "no device" },	\
+			 { TLS_WHY_FEATURE, "feature off" },	\
+			 { TLS_WHY_VERSION, "version" },	\
+			 { TLS_WHY_CIPHER, "cipher" },		\
+			 { TLS_WHY_TABLE_FULL, "table full" },	\
+			 { TLS_WHY_REFUSED, "refused" },	\
+			 { TLS_WHY_DOWN, "device down" },	\
+			 { TLS_WHY_REKEY, "rekey" })
+
+/* Who seals or opens from here on: the device, or software, and why */
+TRACE_EVENT(tls_engine,
+	TP_PROTO(const struct sock *sk, bool tx, u8 why),
+	TP_ARGS(sk, tx, why),
+	TP_STRUCT__entry(
+		__field(const void *, sk)
+		__field(u16, sport)
+		__field(u16, dport)
+		__field(bool, tx)
+		__field(u8, why)
+	),
+	TP_fast_assign(
+		__entry->sk = sk;
+		__entry->sport = ntohs(inet_sk(sk)->inet_sport);
+		__entry->dport = ntohs(inet_sk(sk)->inet_dport);
+		__entry->tx = tx;
+		__entry->why = why;
+	),
+	TP_printk("sk=%p sport=%u dport=%u %s engine: %s", __entry->sk, __entry->sport,
+		  __entry->dport, show_direction(__entry->tx), show_why(__entry->why))
+);
+
+/* A driver lost its place in what is sent */
+TRACE_EVENT(tls_tx_resync_request,
+	TP_PROTO(const struct sock *sk, u32 got_seq, u32 exp_seq),
+	TP_ARGS(sk, got_seq, exp_seq),
+	TP_STRUCT__entry(
+		__field(const void *, sk)
+		__field(u32, got_seq)
+		__field(u32, exp_seq)
+	),
+	TP_fast_assign(
+		__entry->sk = sk;
+		__entry->got_seq = got_seq;
+		__entry->exp_seq = exp_seq;
+	),
+	TP_printk("sk=%p got_seq=%u exp_seq=%u", __entry->sk, __entry->got_seq,
+		  __entry->exp_seq)
+);
+
+DECLARE_EVENT_CLASS(tls_resync,
+	TP_PROTO(const struct sock *sk, u32 seq, u64 record, int err),
+	TP_ARGS(sk, seq, record, err),
+	TP_STRUCT__entry(
+		__field(const void *, sk)
+		__field(u64, record)
+		__field(u32, seq)
+		__field(int, err)
+	),
+	TP_fast_assign(
+		__entry->sk = sk;
+		__entry->record = record;
+		__entry->seq = seq;
+		__entry->err = err;
+	),
+	TP_printk("sk=%p record=%llu seq=%u err=%d", __entry->sk, __entry->record, __entry->seq,
+		  __entry->err)
+);
+
+/* A driver was told where the next record to send begins, and has answered */
+DEFINE_EVENT(tls_resync, tls_tx_resync,
+	TP_PROTO(const struct sock *sk, u32 seq, u64 record, int err),
+	TP_ARGS(sk, seq, record, err)
+);
+
+/* The same for a record that comes, or has come */
+DEFINE_EVENT(tls_resync, tls_rx_resync,
+	TP_PROTO(const struct sock *sk, u32 seq, u64 record, int err),
+	TP_ARGS(sk, seq, record, err)
+);
+
+/* Software sealed a packet that was the device's, or dropped it */
+TRACE_EVENT(tls_fallback,
+	TP_PROTO(const struct sock *sk, u32 seq, u32 len, int err),
+	TP_ARGS(sk, seq, len, err),
+	TP_STRUCT__entry(
+		__field(const void *, sk)
+		__field(u32, seq)
+		__field(u32, len)
+		__field(int, err)
+	),
+	TP_fast_assign(
+		__entry->sk = sk;
+		__entry->seq = seq;
+		__entry->len = len;
+		__entry->err = err;
+	),
+	TP_printk("sk=%p seq=%u len=%u err=%d", __entry->sk, __entry->seq, __entry->len,
+		  __entry->err)
+);
+
 #endif
 
 #undef TRACE_INCLUDE_PATH

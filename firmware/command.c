@@ -281,6 +281,8 @@ static enum sealnic_status obey(struct fw *fw, const struct sealnic_cmd *cmd,
 		return fw_tls_del(fw, fw_le32(cmd->tls_ctx.id));
 	case SEALNIC_CMD_TLS_QUERY:
 		return fw_tls_query(fw, fw_le32(cmd->tls_ctx.id), ev);
+	case SEALNIC_CMD_TLS_SYNC:
+		return fw_tls_rx_sync(fw, cmd);
 	default:
 		return SEALNIC_BAD_OPCODE;
 	}
@@ -319,7 +321,7 @@ bool fw_command_run(struct fw *fw)
 		fw->n.commands++;
 		status = obey(fw, &cmd, &ev);
 		if (status != SEALNIC_OK && status != SEALNIC_NO_RESOURCE &&
-		    status != SEALNIC_NOT_SUPPORTED)
+		    status != SEALNIC_NOT_SUPPORTED && status != SEALNIC_STALE)
 			fw_count_error(fw, &fw->n.err_command);
 		ev.tag = cmd.tag;
 		ev.status = fw_le32(status);

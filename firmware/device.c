@@ -10,6 +10,16 @@ static uint32_t capped_ctx(const struct fw_config *cfg)
 	return cfg->max_tls_ctx < SEALNIC_MAX_TLS_CTX ? cfg->max_tls_ctx : SEALNIC_MAX_TLS_CTX;
 }
 
+/* A power of two: a context finds its bucket with a mask */
+static uint32_t buckets(const struct fw_config *cfg)
+{
+	uint32_t n = 1;
+
+	while (n < capped_ctx(cfg))
+		n *= 2;
+	return n;
+}
+
 /**
  * fw_mem_size() - memory that a port needs
  * @cfg: the port's configuration
@@ -18,7 +28,8 @@ static uint32_t capped_ctx(const struct fw_config *cfg)
  */
 size_t fw_mem_size(const struct fw_config *cfg)
 {
-	return sizeof(struct fw) + (size_t)capped_ctx(cfg) * sizeof(struct fw_tls);
+	return sizeof(struct fw) + (size_t)capped_ctx(cfg) * sizeof(struct fw_tls) +
+	       (size_t)buckets(cfg) * sizeof(uint32_t);
 }
 
 static void copy_string(__u8 *dst, size_t size, const char *src)
@@ -53,6 +64,8 @@ struct fw *fw_init(void *mem, const struct fw_config *cfg, const struct fw_plat 
 	fw->speed = cfg->speed;
 	fw->max_tls = capped_ctx(cfg);
 	fw->tls = (struct fw_tls *)(fw + 1);
+	fw->tls_bucket = (uint32_t *)(fw->tls + fw->max_tls);
+	fw->tls_bucket_mask = buckets(cfg) - 1;
 
 	memcpy(seg->magic, SEALNIC_MAGIC, sizeof(seg->magic));
 	seg->if_major = fw_le16(SEALNIC_IF_MAJOR);
@@ -63,7 +76,8 @@ struct fw *fw_init(void *mem, const struct fw_config *cfg, const struct fw_plat 
 	seg->db_base = fw_le32(cfg->db_base);
 	seg->features = fw_le64(SEALNIC_F_CSUM | SEALNIC_F_TSO | SEALNIC_F_VLAN | SEALNIC_F_RSS |
 				SEALNIC_F_PAUSE | SEALNIC_F_KICK_IDX | SEALNIC_F_TLS_TX |
-				SEALNIC_F_TLS_12 | SEALNIC_F_AES128_GCM | SEALNIC_F_AES256_GCM);
+				SEALNIC_F_TLS_RX | SEALNIC_F_TLS_12 | SEALNIC_F_TLS_13 |
+				SEALNIC_F_AES128_GCM | SEALNIC_F_AES256_GCM);
 	seg->bar2_size = fw_le32(SEALNIC_BAR2_SIZE);
 	seg->max_tls_ctx = fw_le32(fw->max_tls);
 	seg->tls_ctx_bytes = fw_le32(sizeof(struct fw_tls));
@@ -224,6 +238,8 @@ void fw_get_stats(const struct fw *fw, struct sealnic_stats *stats)
 static void reset(struct fw *fw)
 {
 	fw_tls_wipe_all(fw);
+	fw_wipe(fw->rx_stage, sizeof(fw->rx_stage));
+	fw->tls_spoil = 0;
 	memset(fw->qp, 0, sizeof(fw->qp));
 	memset(&fw->rss, 0, sizeof(fw->rss));
 	fw->stalled = false;
@@ -268,6 +284,9 @@ static void start(struct fw *fw)
 		set_state(fw, SEALNIC_STATE_FAULT, SEALNIC_SYN_BAD_CONFIG);
 		return;
 	}
+	/* peers that want their connections in one bucket would have to know our clock */
+	fw->tls_hash_key[0] = fw->plat->now(fw->priv) * 0x9e3779b97f4a7c15ull;
+	fw->tls_hash_key[1] = ~fw->tls_hash_key[0] * 0xbf58476d1ce4e5b9ull;
 	set_state(fw, SEALNIC_STATE_RUN, SEALNIC_SYN_NONE);
 }
 

@@ -17,7 +17,7 @@
 #include "sealnic/hw.h"
 
 #define FW_VERSION_MAJOR	1
-#define FW_VERSION_MINOR	0
+#define FW_VERSION_MINOR	1
 #define FW_VERSION_PATCH	0
 
 /* Partial AES-GCM state of one record: the crypto block's, opaque to us */
@@ -34,7 +34,7 @@ struct fw_key {
 	uint32_t slot;		/* may be used to cache the expanded key, unless NO_SLOT */
 };
 
-/* A frame on its way out: two pieces, so that cutting segments copies nothing */
+/* A frame on the wire: two pieces, so that cutting segments copies nothing */
 struct fw_frame {
 	const uint8_t *hdr;
 	uint32_t hdr_len;
@@ -54,7 +54,8 @@ struct fw_frame {
  * @now: monotonic time in nanoseconds
  * @gcm_start: begin a record: nonce and additional data
  * @gcm_seal: encrypt @len more bytes from @src to @dst
- * @gcm_tag: finish the record
+ * @gcm_open: decrypt @len more bytes from @src to @dst
+ * @gcm_tag: finish the record: the tag that it has, or has to have
  * @key_drop: forget what was cached for this slot, and wipe it
  */
 struct fw_plat {
@@ -66,6 +67,8 @@ struct fw_plat {
 	void (*gcm_start)(void *priv, struct fw_gcm *gcm, const struct fw_key *key,
 			  const uint8_t iv[12], const uint8_t *aad, uint32_t aad_len);
 	void (*gcm_seal)(void *priv, struct fw_gcm *gcm, const struct fw_key *key,
+			 uint8_t *dst, const uint8_t *src, uint32_t len);
+	void (*gcm_open)(void *priv, struct fw_gcm *gcm, const struct fw_key *key,
 			 uint8_t *dst, const uint8_t *src, uint32_t len);
 	void (*gcm_tag)(void *priv, struct fw_gcm *gcm, const struct fw_key *key,
 			uint8_t tag[16]);
@@ -116,6 +119,8 @@ void fw_set_link(struct fw *fw, bool up);
 void fw_set_stall(struct fw *fw, bool stalled);
 void fw_fault(struct fw *fw, enum sealnic_syndrome syndrome);
 void fw_babble(struct fw *fw);
+void fw_tls_lose(struct fw *fw);
+void fw_tls_spoil(struct fw *fw, uint32_t records);
 void fw_get_stats(const struct fw *fw, struct sealnic_stats *stats);
 
 #endif /* SEALNIC_FW_H */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /*
  * A port's state, shared by the firmware's own files and by nobody else.
- * device.c runs the port; command.c, tx.c, rx.c and tls.c are its parts, and
- * packet.c knows headers and checksums.
+ * device.c runs the port; command.c, tx.c, rx.c, tls.c and tls_rx.c are its
+ * parts, and packet.c knows headers and checksums.
  */
 #ifndef SEALNIC_FW_PORT_H
 #define SEALNIC_FW_PORT_H
@@ -89,8 +89,46 @@ static inline void fw_wipe(void *p, size_t n)
 
 #define FW_TLS_HDR		5 /* type, version, length */
 #define FW_TLS12_NONCE		8 /* explicit part, in the record */
+#define FW_TLS13_TYPE		1 /* content type, sealed behind the payload */
 #define FW_TLS_TAG		16
 #define FW_TLS_MAX_PLAIN	16384
+#define FW_TLS_MIN_TYPE		20 /* content types */
+#define FW_TLS_APP_DATA		23
+
+/* A connection as in the packets that it receives, in network byte order */
+struct fw_tuple {
+	uint8_t saddr[16];
+	uint8_t daddr[16];
+	uint8_t ports[4];	/* source, destination */
+	uint8_t ip_version;
+	uint8_t rsvd[3];
+};
+
+/**
+ * struct fw_tls_search - a receive context that is LOST looks for its place
+ * @from_known: a place from before the loss is known:
+ * @from_seq: here begins a record ...
+ * @from_no: ... with this number
+ * @count: headers found that follow each other, 0: none yet
+ * @first: where the first of them is
+ * @last: where the last one is
+ * @next: where the next one must be
+ * @asked: @count when the host was asked last
+ * @again: packets in a row whose bytes, as far as we know, were all seen before
+ * @again_next: behind the last one of them
+ */
+struct fw_tls_search {
+	uint64_t from_no;
+	uint32_t from_seq;
+	bool from_known;
+	uint32_t count;
+	uint32_t first;
+	uint32_t last;
+	uint32_t next;
+	uint32_t asked;
+	uint32_t again;
+	uint32_t again_next;
+};
 
 /**
  * struct fw_tls - a connection context: one direction of one connection
@@ -100,15 +138,28 @@ static inline void fw_wipe(void *p, size_t n)
  * @gen: the generation in @id; stays while the context is free
  * @next_free: index of the next free context, plus one
  * @key_len: 16 or 32
+ * @tls13: TLS 1.3, not 1.2
  * @state: enum sealnic_tls_state
- * @told: the host was told that the context is lost
- * @hdr: the record's header and explicit nonce as far as seen
- * @tag: the record's tag, once all payload is sealed
- * @tcp_seq: of the byte expected next
+ * @told: transmit: the host was told that the context is lost
+ * @rx: receive, not transmit
+ * @type: receive: content type of the record, as far as seen
+ * @pass: receive: bytes of this record were or will be delivered as they came:
+ *	open no packet before the one in which it ends
+ * @doubt: receive: perhaps the record is not what we take it for: a wrong tag
+ *	means that the place or the key is wrong
+ * @bad: receive: the walk has met a record with a wrong tag
+ * @diff: receive: differences in the record's tag so far
+ * @hdr: the record's header, and explicit nonce where there is one, as far as
+ *	seen; LOST: bytes of the header at search.next, @rec_pos of them
+ * @tag: the record's tag, once all of its payload has passed
+ * @tcp_seq: of the byte expected next; receive, LOST: behind the newest byte seen
  * @rec_no: number of the record that this byte belongs to
  * @rec_pos: that byte's place in the record
  * @rec_len: bytes of the record from header to tag, once the header is seen
  * @gcm: the record's partial AES-GCM state
+ * @tuple: receive: the connection
+ * @next_bucket: receive: index of the next context in its bucket, plus one
+ * @search: receive, LOST
  */
 struct fw_tls {
 	uint8_t key[32];
@@ -117,8 +168,15 @@ struct fw_tls {
 	uint32_t gen;
 	uint32_t next_free;
 	uint8_t key_len;
+	bool tls13;
 	uint8_t state;
 	uint8_t told;
+	bool rx;
+	uint8_t type;
+	bool pass;
+	bool doubt;
+	bool bad;
+	uint8_t diff;
 	uint8_t hdr[FW_TLS_HDR + FW_TLS12_NONCE];
 	uint8_t tag[FW_TLS_TAG];
 	uint32_t tcp_seq;
@@ -126,6 +184,9 @@ struct fw_tls {
 	uint32_t rec_pos;
 	uint32_t rec_len;
 	struct fw_gcm gcm;
+	struct fw_tuple tuple;
+	uint32_t next_bucket;
+	struct fw_tls_search search;
 };
 
 static_assert(sizeof(struct fw_tls) <= 1024, "context too large");
@@ -167,6 +228,10 @@ struct fw_counters {
 	uint64_t tls_ctx, tls_tx_records, tls_tx_bytes, tls_tx_packets;
 	uint64_t tls_tx_sync, tls_tx_replay_bytes, tls_tx_unexpected;
 	uint64_t tls_tx_malformed, tls_tx_no_ctx;
+	uint64_t tls_rx_ctx, tls_rx_records, tls_rx_bytes, tls_rx_packets;
+	uint64_t tls_rx_skip, tls_rx_skip_bytes, tls_rx_auth_bad, tls_rx_gap;
+	uint64_t tls_rx_lost, tls_rx_found, tls_rx_resync_ask, tls_rx_resync_ok;
+	uint64_t tls_rx_resync_stale;
 };
 
 static_assert(sizeof(struct fw_counters) == sizeof(struct sealnic_stats),
@@ -219,11 +284,18 @@ struct fw {
 	uint32_t tls_used;	/* contexts ever used: those beyond are untouched */
 	uint32_t tls_free;	/* index of the first free one, plus one */
 	struct fw_tls *tls;
+	uint32_t *tls_bucket;	/* receive contexts by tuple: index of the first, plus one */
+	uint32_t tls_bucket_mask;
+	uint64_t tls_hash_key[2];
+	uint32_t tls_spoil;	/* records to find bad, for tests */
 
 	struct fw_counters n;
 	uint8_t hdr[FW_VLAN_TAG + SEALNIC_MAX_HDR];
 	uint8_t seg_hdr[FW_VLAN_TAG + SEALNIC_MAX_HDR];
 	uint8_t stage[FW_STAGE] __attribute__((aligned(64)));
+	/* receive: the packet's payload opened, or in one piece */
+	uint8_t rx_stage[SEALNIC_MAX_MTU] __attribute__((aligned(64)));
+	uint8_t rx_flat[SEALNIC_MAX_MTU] __attribute__((aligned(64)));
 };
 
 /* device.c */
@@ -245,10 +317,12 @@ enum sealnic_status fw_tls_add(struct fw *fw, const struct sealnic_cmd *cmd, uin
 enum sealnic_status fw_tls_del(struct fw *fw, uint32_t id);
 enum sealnic_status fw_tls_query(struct fw *fw, uint32_t id, struct sealnic_event *ev);
 struct fw_tls *fw_tls_get(struct fw *fw, uint32_t id);
+struct fw_tls *fw_tls_get_tx(struct fw *fw, uint32_t id);
 void fw_tls_sync(struct fw *fw, struct fw_tls *tls, uint32_t tcp_seq, uint64_t rec_no);
 void fw_tls_lost(struct fw *fw, struct fw_tls *tls);
 bool fw_tls_walk(struct fw *fw, struct fw_tls *tls, uint8_t *dst, const uint8_t *src,
 		 uint32_t len);
+bool fw_tls_header(const struct fw_tls *tls, const uint8_t hdr[FW_TLS_HDR], uint32_t *rec_len);
 void fw_tls_wipe_all(struct fw *fw);
 
 /* packet.c */
@@ -268,8 +342,17 @@ struct fw_headers {
 	uint32_t l4_len;	/* bytes of the L4 packet, by the IP header */
 };
 
+/* The headers in front of a TCP payload fit: VLAN tag and all options included */
 #define FW_PARSE_BYTES		192
 void fw_parse(struct fw_headers *h, const uint8_t *p, uint32_t linear, uint32_t total);
 uint64_t fw_pseudo_sum(const uint8_t *l3, uint8_t ip_version, uint8_t proto, uint32_t l4_len);
+
+/* tls_rx.c */
+enum sealnic_status fw_tls_rx_check(struct fw *fw, const struct sealnic_cmd *cmd);
+void fw_tls_rx_add(struct fw *fw, struct fw_tls *tls, const struct sealnic_cmd *cmd);
+void fw_tls_rx_del(struct fw *fw, struct fw_tls *tls);
+enum sealnic_status fw_tls_rx_sync(struct fw *fw, const struct sealnic_cmd *cmd);
+bool fw_tls_rx(struct fw *fw, const struct fw_headers *h, const uint8_t *p,
+	       const struct fw_frame *frame, struct fw_frame *opened, struct sealnic_rxc *c);
 
 #endif /* SEALNIC_FW_PORT_H */

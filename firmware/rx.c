@@ -17,6 +17,12 @@ static bool filter_has(const struct fw *fw, uint32_t first, uint32_t count, cons
 	return false;
 }
 
+/* Is this one of the host's own addresses? */
+static bool own(const struct fw *fw, const uint8_t *mac)
+{
+	return !memcmp(mac, fw->mac, 6) || filter_has(fw, 0, fw->uc_count, mac);
+}
+
 static bool accepts(const struct fw *fw, const uint8_t *mac)
 {
 	static const uint8_t broadcast[6] = { 255, 255, 255, 255, 255, 255 };
@@ -24,7 +30,7 @@ static bool accepts(const struct fw *fw, const uint8_t *mac)
 	if (fw->rx_flags & SEALNIC_RX_PROMISC)
 		return true;
 	if (!(mac[0] & 1))
-		return !memcmp(mac, fw->mac, 6) || filter_has(fw, 0, fw->uc_count, mac);
+		return own(fw, mac);
 	if (!memcmp(mac, broadcast, 6))
 		return fw->rx_flags & SEALNIC_RX_BROADCAST;
 	return (fw->rx_flags & SEALNIC_RX_ALLMULTI) ||
@@ -250,6 +256,7 @@ enum fw_rx_result fw_rx(struct fw *fw, const struct fw_frame *frame, bool may_ho
 	struct sealnic_qp_status *status;
 	struct sealnic_rxc c = { 0 };
 	uint8_t p[FW_PARSE_BYTES];
+	struct fw_frame opened;
 	struct fw_headers h;
 	struct fw_qp *qp;
 
@@ -306,6 +313,10 @@ enum fw_rx_result fw_rx(struct fw *fw, const struct fw_frame *frame, bool may_ho
 	c.flags = fw_le32(check(fw, &h, p, frame) | (skip ? SEALNIC_RX_VLAN : 0));
 	if (skip)
 		c.vlan_tci = fw_le16(h.vlan_tci);
+	/* what the host's TCP will not see must not move a context */
+	if (fw->n.tls_rx_ctx && h.proto == 6 && (fw_le32(c.flags) & SEALNIC_RX_L4_OK) &&
+	    own(fw, p) && fw_tls_rx(fw, &h, p, frame, &opened, &c))
+		frame = &opened;
 	syn = deliver(fw, qp, count, frame, skip, &c);
 	if (syn != SEALNIC_SYN_NONE)
 		goto error;

@@ -2,9 +2,10 @@
 /*
  * Connection contexts and the record walk: owns every key on the device.
  *
- * The host sends plaintext records with headers and room for tags, cut into
- * packets anywhere.  The walk passes over these bytes once, in stream order,
- * and turns them into protected records (RFC 5246 6.2.3.3, RFC 5288).
+ * Records come cut into packets anywhere: plaintext ones with room for tags from
+ * the host, protected ones from the wire.  The walk passes over these bytes
+ * once, in stream order, and turns the one into the other (RFC 5246 6.2.3.3, RFC
+ * 5288; RFC 8446 5.2).
  */
 #include "port.h"
 
@@ -15,6 +16,14 @@ struct fw_tls *fw_tls_get(struct fw *fw, uint32_t id)
 	if (!id || i >= fw->tls_used || fw->tls[i].id != id)
 		return NULL;
 	return &fw->tls[i];
+}
+
+/* A receive context is none to send with */
+struct fw_tls *fw_tls_get_tx(struct fw *fw, uint32_t id)
+{
+	struct fw_tls *tls = fw_tls_get(fw, id);
+
+	return tls && !tls->rx ? tls : NULL;
 }
 
 static struct fw_key tls_key(const struct fw_tls *tls)
@@ -28,14 +37,21 @@ static struct fw_key tls_key(const struct fw_tls *tls)
 
 enum sealnic_status fw_tls_add(struct fw *fw, const struct sealnic_cmd *cmd, uint32_t *id)
 {
+	uint16_t version = fw_le16(cmd->tls_add.version);
+	enum sealnic_status status;
 	struct fw_tls *tls;
 	uint32_t i, gen;
 
-	if (cmd->tls_add.direction != SEALNIC_TLS_TX || fw_le16(cmd->tls_add.version) != 0x0303)
+	if (cmd->tls_add.direction > SEALNIC_TLS_RX || (version != 0x0303 && version != 0x0304))
 		return SEALNIC_NOT_SUPPORTED;
 	if (cmd->tls_add.cipher != SEALNIC_AES128_GCM &&
 	    cmd->tls_add.cipher != SEALNIC_AES256_GCM)
 		return SEALNIC_NOT_SUPPORTED;
+	if (cmd->tls_add.direction == SEALNIC_TLS_RX) {
+		status = fw_tls_rx_check(fw, cmd);
+		if (status != SEALNIC_OK)
+			return status;
+	}
 
 	if (fw->tls_free) {
 		i = fw->tls_free - 1;
@@ -57,12 +73,15 @@ enum sealnic_status fw_tls_add(struct fw *fw, const struct sealnic_cmd *cmd, uin
 	memset(tls, 0, sizeof(*tls));
 	tls->gen = gen;
 	tls->id = gen * SEALNIC_MAX_TLS_CTX + i;
+	tls->tls13 = version == 0x0304;
 	tls->key_len = cmd->tls_add.cipher == SEALNIC_AES128_GCM ? 16 : 32;
 	memcpy(tls->key, cmd->tls_add.key, tls->key_len);
 	memcpy(tls->iv, cmd->tls_add.iv, sizeof(tls->iv));
 	tls->tcp_seq = fw_le32(cmd->tls_add.tcp_seq);
 	tls->rec_no = fw_le64(cmd->tls_add.rec_no);
 	tls->state = SEALNIC_TLS_IN_SYNC;
+	if (cmd->tls_add.direction == SEALNIC_TLS_RX)
+		fw_tls_rx_add(fw, tls, cmd);
 	fw->n.tls_ctx++;
 	*id = tls->id;
 	return SEALNIC_OK;
@@ -75,6 +94,8 @@ enum sealnic_status fw_tls_del(struct fw *fw, uint32_t id)
 
 	if (!tls)
 		return SEALNIC_BAD_STATE;
+	if (tls->rx)
+		fw_tls_rx_del(fw, tls);
 	fw->plat->key_drop(fw->priv, i);
 	fw_wipe(tls, sizeof(*tls));
 	tls->gen = id / SEALNIC_MAX_TLS_CTX;
@@ -129,84 +150,171 @@ void fw_tls_lost(struct fw *fw, struct fw_tls *tls)
 	tls->told = fw_event(fw, &ev);
 }
 
-/*
- * The header is complete: is this a record that we can seal?  The length
- * covers explicit nonce, payload and tag (RFC 5288 3).
- */
-static bool tls_header(struct fw_tls *tls)
+/* Bytes in front of a record's ciphertext: only TLS 1.2 has an explicit nonce */
+static uint32_t tls_prefix(const struct fw_tls *tls)
 {
-	uint32_t len = fw_get_be16(tls->hdr + 3);
+	return FW_TLS_HDR + (tls->tls13 ? 0 : FW_TLS12_NONCE);
+}
 
-	if (fw_get_be16(tls->hdr + 1) != 0x0303 || len < FW_TLS12_NONCE + FW_TLS_TAG ||
-	    len > FW_TLS12_NONCE + FW_TLS_MAX_PLAIN + FW_TLS_TAG)
+/*
+ * Is this the header of a record that could be ours?  Its length covers all that
+ * follows: explicit nonce, payload, tag (RFC 5288 3), or payload, content type,
+ * tag (RFC 8446 5.2).
+ */
+bool fw_tls_header(const struct fw_tls *tls, const uint8_t hdr[FW_TLS_HDR], uint32_t *rec_len)
+{
+	uint32_t len = fw_get_be16(hdr + 3);
+	uint32_t overhead = FW_TLS_TAG + (tls->tls13 ? FW_TLS13_TYPE : FW_TLS12_NONCE);
+
+	if (fw_get_be16(hdr + 1) != 0x0303 || len < overhead || len > overhead + FW_TLS_MAX_PLAIN)
 		return false;
-	/* RFC 5246 6.1: sequence numbers do not wrap */
-	if (tls->rec_no == UINT64_MAX)
+	if (tls->tls13 && hdr[0] != FW_TLS_APP_DATA)
 		return false;
-	tls->rec_len = FW_TLS_HDR + len;
+	/* what the host sends as TLS 1.2 is its own business */
+	if (tls->rx && (hdr[0] < FW_TLS_MIN_TYPE || hdr[0] > FW_TLS_APP_DATA))
+		return false;
+	*rec_len = FW_TLS_HDR + len;
 	return true;
 }
 
 /* Header and explicit nonce are complete: the record's nonce and AAD */
 static void tls_start(struct fw *fw, struct fw_tls *tls, const struct fw_key *key)
 {
-	uint32_t plain = tls->rec_len - sizeof(tls->hdr) - FW_TLS_TAG;
-	uint8_t nonce[12], aad[13];
+	uint8_t number[8], nonce[12], aad[13];
 
-	memcpy(nonce, tls->iv, 4);
+	fw_put_be32(number, (uint32_t)(tls->rec_no >> 32));
+	fw_put_be32(number + 4, (uint32_t)tls->rec_no);
+	tls->type = tls->tls13 ? 0 : tls->hdr[0];
+	memcpy(nonce, tls->iv, sizeof(nonce));
+	if (tls->tls13) {
+		for (int i = 0; i < 8; i++)
+			nonce[4 + i] ^= number[i];
+		fw->plat->gcm_start(fw->priv, &tls->gcm, key, nonce, tls->hdr, FW_TLS_HDR);
+		return;
+	}
 	memcpy(nonce + 4, tls->hdr + FW_TLS_HDR, FW_TLS12_NONCE);
-	fw_put_be32(aad, (uint32_t)(tls->rec_no >> 32));
-	fw_put_be32(aad + 4, (uint32_t)tls->rec_no);
+	memcpy(aad, number, 8);
 	memcpy(aad + 8, tls->hdr, 3);
-	fw_put_be16(aad + 11, (uint16_t)plain);
+	fw_put_be16(aad + 11, (uint16_t)(tls->rec_len - tls_prefix(tls) - FW_TLS_TAG));
 	fw->plat->gcm_start(fw->priv, &tls->gcm, key, nonce, aad, sizeof(aad));
 }
 
+/* Ciphertext of the record, or plaintext to become it */
+static void tls_payload(struct fw *fw, struct fw_tls *tls, const struct fw_key *key,
+			uint8_t *dst, const uint8_t *src, uint32_t len)
+{
+	if (!tls->rx) {
+		fw->plat->gcm_seal(fw->priv, &tls->gcm, key, dst, src, len);
+		return;
+	}
+	fw->plat->gcm_open(fw->priv, &tls->gcm, key, dst, src, len);
+	if (!tls->tls13)
+		return;
+	/* RFC 8446 5.4: the last byte that is not zero */
+	while (len && !dst[len - 1])
+		len--;
+	if (len)
+		tls->type = dst[len - 1];
+}
+
+/* All payload has passed: the tag that the record gets, or has to have */
+static void tls_expect_tag(struct fw *fw, struct fw_tls *tls, const struct fw_key *key)
+{
+	fw->plat->gcm_tag(fw->priv, &tls->gcm, key, tls->tag);
+	tls->diff = 0;
+	if (tls->rx && fw->tls_spoil) {
+		fw->tls_spoil--;
+		tls->diff = 1;
+	}
+}
+
+/* @len bytes of the record's tag, from its byte @pos on */
+static void tls_tag(struct fw_tls *tls, uint8_t *dst, const uint8_t *src, uint32_t pos,
+		    uint32_t len)
+{
+	if (!tls->rx) {
+		memcpy(dst, tls->tag + pos, len);
+		return;
+	}
+	/* no early end: how far a forged tag is right is nobody's business */
+	for (uint32_t i = 0; i < len; i++) {
+		dst[i] = src[i];
+		tls->diff |= src[i] ^ tls->tag[pos + i];
+	}
+}
+
 /*
- * Pass over the next @len bytes of the stream: plaintext at @src becomes
- * ciphertext at @dst.  On a replay @dst is a scratch area of @len bytes.
- * False if the bytes are not records; the context is useless then.
+ * The record's last byte has passed.  False if a received record shows that we
+ * are not where we thought, or have not the key.
+ */
+static bool tls_end(struct fw *fw, struct fw_tls *tls)
+{
+	bool doubted = tls->doubt;
+
+	tls->rec_pos = 0;
+	tls->rec_no++;
+	if (!tls->rx)
+		return true;
+	if (tls->diff) {
+		fw->n.tls_rx_auth_bad++;
+		tls->bad = true;
+		tls->doubt = true;
+	} else {
+		/*
+		 * What is not application data may have been the last record with
+		 * this key.
+		 */
+		tls->doubt = tls->type != FW_TLS_APP_DATA;
+	}
+	tls->pass = tls->doubt;
+	return !(doubted && tls->diff);
+}
+
+/*
+ * Pass over the next @len bytes of the stream: what is at @src is sealed, or
+ * opened, to @dst.  On a replay @dst is a scratch area of @len bytes.  False if
+ * the bytes are not the records that they should be; the context is lost then.
  */
 bool fw_tls_walk(struct fw *fw, struct fw_tls *tls, uint8_t *dst, const uint8_t *src,
 		 uint32_t len)
 {
 	const struct fw_key key = tls_key(tls);
-	uint32_t n, tag_pos;
+	uint32_t prefix = tls_prefix(tls), n, tag_pos;
 
 	tls->tcp_seq += len;
 	while (len) {
-		if (tls->rec_pos < sizeof(tls->hdr)) {
+		if (tls->rec_pos < prefix) {
 			/* stop behind the length: it decides about the rest */
-			n = (tls->rec_pos < FW_TLS_HDR ? FW_TLS_HDR : sizeof(tls->hdr)) -
-			    tls->rec_pos;
+			n = (tls->rec_pos < FW_TLS_HDR ? FW_TLS_HDR : prefix) - tls->rec_pos;
 			if (n > len)
 				n = len;
 			fw_fetch(tls->hdr + tls->rec_pos, src, n);
 			memcpy(dst, tls->hdr + tls->rec_pos, n);
 			tls->rec_pos += n;
-			if (tls->rec_pos == FW_TLS_HDR && !tls_header(tls))
+			/* RFC 5246 6.1, RFC 8446 5.3: sequence numbers do not wrap */
+			if (tls->rec_pos == FW_TLS_HDR &&
+			    (tls->rec_no == UINT64_MAX ||
+			     !fw_tls_header(tls, tls->hdr, &tls->rec_len)))
 				return false;
-			if (tls->rec_pos == sizeof(tls->hdr))
+			if (tls->rec_pos == prefix)
 				tls_start(fw, tls, &key);
 		} else if (tls->rec_pos < tls->rec_len - FW_TLS_TAG) {
 			n = tls->rec_len - FW_TLS_TAG - tls->rec_pos;
 			if (n > len)
 				n = len;
-			fw->plat->gcm_seal(fw->priv, &tls->gcm, &key, dst, src, n);
+			tls_payload(fw, tls, &key, dst, src, n);
 			tls->rec_pos += n;
 		} else {
 			tag_pos = tls->rec_pos - (tls->rec_len - FW_TLS_TAG);
 			if (!tag_pos)
-				fw->plat->gcm_tag(fw->priv, &tls->gcm, &key, tls->tag);
+				tls_expect_tag(fw, tls, &key);
 			n = FW_TLS_TAG - tag_pos;
 			if (n > len)
 				n = len;
-			memcpy(dst, tls->tag + tag_pos, n);
+			tls_tag(tls, dst, src, tag_pos, n);
 			tls->rec_pos += n;
-			if (tls->rec_pos == tls->rec_len) {
-				tls->rec_pos = 0;
-				tls->rec_no++;
-			}
+			if (tls->rec_pos == tls->rec_len && !tls_end(fw, tls))
+				return false;
 		}
 		dst += n;
 		src += n;

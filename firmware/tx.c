@@ -211,7 +211,7 @@ static enum sealnic_syndrome send_tcp(struct fw *fw, const struct packet *p)
 	}
 
 	if (p->flags & SEALNIC_TX_TLS) {
-		tls = fw_tls_get(fw, id);
+		tls = fw_tls_get_tx(fw, id);
 		if (!tls) {
 			fw->n.tls_tx_no_ctx++;
 			return SEALNIC_SYN_NONE;
@@ -253,7 +253,7 @@ static enum sealnic_syndrome send_tcp(struct fw *fw, const struct packet *p)
 /* The record's bytes in front of a retransmission: the context has to pass them */
 static enum sealnic_syndrome replay(struct fw *fw, const struct sealnic_txd *d)
 {
-	struct fw_tls *tls = fw_tls_get(fw, fw_le32(d->replay.tls_ctx));
+	struct fw_tls *tls = fw_tls_get_tx(fw, fw_le32(d->replay.tls_ctx));
 	uint32_t len = fw_le32(d->len);
 	const uint8_t *src;
 
@@ -354,7 +354,7 @@ again:
 			syn = packet(fw, qp, &p, avail);
 			break;
 		case SEALNIC_TXD_TLS_SYNC:
-			tls = fw_tls_get(fw, fw_le32(p.d[0].sync.tls_ctx));
+			tls = fw_tls_get_tx(fw, fw_le32(p.d[0].sync.tls_ctx));
 			if (tls)
 				fw_tls_sync(fw, tls, fw_le32(p.d[0].sync.tcp_seq),
 					    fw_le64(p.d[0].sync.rec_no));

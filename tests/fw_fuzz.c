@@ -12,6 +12,8 @@
 
 #define RAM		(160u << 10)
 #define STREAM		12288	/* bytes of plaintext records, which repeat */
+#define ARRIVING	24576	/* bytes of protected records */
+#define ARRIVING_SEQ	0xfffff000u
 #define N_QP		3
 #define N_CTX		6	/* two more than the device has */
 #define MAX_RINGS	256
@@ -41,9 +43,12 @@ static uint32_t take(struct input *in, uint32_t bytes)
 }
 
 struct ctx {
+	bool rx;
+	uint8_t kind;		/* rx: which stream arrives */
+	uint8_t tuple;		/* rx: by which connection */
 	uint32_t id;
 	uint32_t seq;
-	uint32_t pos;		/* in the stream of records */
+	uint32_t pos;		/* in the stream of records; rx: in the one that arrives */
 	uint32_t rec;		/* first byte of the record that pos is in */
 	uint64_t rec_no;
 };
@@ -163,6 +168,9 @@ static void check_counters(void)
 	MUST(s.err_addr + s.err_index + s.err_desc + s.err_command == w.h->seg->errors ||
 	     !w.h->seg->magic[0]);
 	MUST(s.tls_ctx <= 4);
+	MUST(s.tls_rx_ctx <= s.tls_ctx);
+	MUST(s.tls_rx_resync_ask <= s.tls_rx_skip);
+	MUST(s.tls_rx_found + s.tls_rx_resync_ok <= s.tls_rx_lost);
 	MUST(s.tls_tx_packets <= s.tx_packets);
 }
 
@@ -214,6 +222,68 @@ static void make_stream(void)
 	}
 }
 
+/*
+ * Protected records of every kind (TLS 1.2 or 1.3, AES-128 or AES-256), made by
+ * the device's own AES-GCM: enough to have them opened.
+ */
+static struct arriving {
+	uint8_t bytes[ARRIVING];
+	uint32_t start[256];
+	uint32_t records;
+	uint32_t len;
+} arriving[4];
+
+static void kind_key(uint32_t kind, uint8_t key[32], uint8_t iv[12])
+{
+	memset(key, 0x11 + (int)kind, 32);
+	memset(iv, 0x77 + (int)kind, 12);
+}
+
+static void make_arriving(struct arriving *a, uint32_t kind)
+{
+	static const uint16_t sizes[] = { 0, 1, 15, 16, 17, 100, 1000, 4000, 3, 2, 0, 0 };
+	bool tls13 = kind & 1;
+	uint32_t prefix = tls13 ? 5 : 13, overhead = prefix + (tls13 ? 17 : 16);
+	uint8_t key_bytes[32], iv[12], nonce[12], aad[13];
+	struct fw_key key = { .bytes = key_bytes, .len = kind & 2 ? 32 : 16,
+			      .slot = FW_KEY_NO_SLOT };
+	struct fw_gcm gcm;
+
+	kind_key(kind, key_bytes, iv);
+	for (;;) {
+		uint32_t n = sizes[a->records % 12], no = a->records;
+		uint8_t *p = a->bytes + a->len, type = no % 13 == 12 ? 22 : 23;
+
+		if (a->len + overhead + n > ARRIVING || no + 1 == 256)
+			break;
+		memcpy(p, tls13 ? "\x17\x03\x03" : type == 22 ? "\x16\x03\x03" : "\x17\x03\x03", 3);
+		p[3] = (uint8_t)((overhead - 5 + n) >> 8);
+		p[4] = (uint8_t)(overhead - 5 + n);
+		memcpy(nonce, iv, 12);
+		memset(aad, 0, sizeof(aad));
+		if (tls13) {
+			nonce[11] ^= (uint8_t)no;
+			memcpy(aad, p, 5);
+		} else {
+			memset(p + 5, (int)no, 8);
+			memcpy(nonce + 4, p + 5, 8);
+			aad[7] = (uint8_t)no;
+			memcpy(aad + 8, p, 3);
+			aad[11] = (uint8_t)(n >> 8);
+			aad[12] = (uint8_t)n;
+		}
+		memset(p + prefix, (int)no, n);
+		if (tls13)
+			p[prefix + n] = type;
+		gcm_start(w.h->gcm, &gcm, &key, nonce, aad, tls13 ? 5 : 13);
+		gcm_seal(w.h->gcm, &gcm, &key, p + prefix, p + prefix, n + tls13);
+		gcm_tag(w.h->gcm, &gcm, &key, p + prefix + n + tls13);
+		a->start[a->records++] = a->len;
+		a->len += overhead + n;
+		a->start[a->records] = a->len;
+	}
+}
+
 static void good_start(void)
 {
 	struct host *h = w.h;
@@ -244,7 +314,7 @@ static void create(uint32_t q)
 
 static void do_command(struct input *in)
 {
-	static const uint8_t ops[] = { 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 17, 18 };
+	static const uint8_t ops[] = { 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 17, 18, 19 };
 	struct sealnic_cmd cmd = { 0 };
 	uint32_t how = take(in, 1), a = take(in, 1);
 	struct host *h = w.h;
@@ -305,6 +375,17 @@ static void do_command(struct input *in)
 		t->data_len = (uint16_t)(take(in, 2) & 511);
 		break;
 	}
+	case SEALNIC_CMD_TLS_SYNC: {
+		struct ctx *c = &w.ctx[a % N_CTX];
+		const struct arriving *s = &arriving[c->kind];
+		uint32_t rec = take(in, 1) % (s->records + 1);
+
+		/* true, or nearly */
+		cmd.tls_sync.id = c->id;
+		cmd.tls_sync.tcp_seq = ARRIVING_SEQ + s->start[rec] + (a & 128 ? take(in, 1) : 0);
+		cmd.tls_sync.rec_no = rec + (a & 64);
+		break;
+	}
 	case SEALNIC_CMD_TLS_QUERY:
 	case SEALNIC_CMD_TLS_DEL:
 		cmd.tls_ctx.id = w.ctx[a % N_CTX].id;
@@ -335,11 +416,54 @@ static void tls_add(struct input *in)
 
 	*c = (struct ctx){ .seq = how * 0x01010101u };
 	cmd.tls_add.cipher = 1 + (how & 1);
-	cmd.tls_add.version = 0x0303;
+	cmd.tls_add.version = how & 2 ? 0x0304 : 0x0303;
 	cmd.tls_add.tcp_seq = c->seq;
 	cmd.tls_add.rec_no = c->rec_no = how == 255 ? UINT64_MAX - 1 : how;
 	for (uint32_t i = 0; i < 32; i++)
 		cmd.tls_add.key[i] = (uint8_t)(how * 31 + i);
+	post(&cmd);
+	ev = find_event(w.h, SEALNIC_EV_CMD);
+	if (ev && ev->status == SEALNIC_OK)
+		c->id = ev->tls_ctx.id;
+}
+
+static struct headers arriving_headers(const struct ctx *c, uint32_t seq, uint8_t flags,
+				       uint32_t options)
+{
+	struct headers hd = tcp_headers(c->tuple & 1, seq, flags, options);
+
+	memcpy(hd.bytes, mac_a, 6);
+	hd.bytes[hd.l4] = c->tuple >> 1;
+	return hd;
+}
+
+static void tls_add_rx(struct input *in)
+{
+	struct sealnic_cmd cmd = { .opcode = SEALNIC_CMD_TLS_ADD };
+	struct ctx *c = &w.ctx[take(in, 1) % N_CTX];
+	uint32_t how = take(in, 1), rec = take(in, 1);
+	const struct sealnic_event *ev;
+	const struct arriving *s;
+	struct headers hd;
+	uint32_t len;
+
+	*c = (struct ctx){ .rx = true, .kind = how & 3, .tuple = how >> 2 & 7 };
+	s = &arriving[c->kind];
+	rec = how & 128 ? rec % s->records : 0;
+	c->pos = s->start[rec];
+	cmd.tls_add.direction = SEALNIC_TLS_RX;
+	cmd.tls_add.cipher = how & 2 ? SEALNIC_AES256_GCM : SEALNIC_AES128_GCM;
+	cmd.tls_add.version = how & 1 ? 0x0304 : 0x0303;
+	cmd.tls_add.tcp_seq = ARRIVING_SEQ + c->pos;
+	cmd.tls_add.rec_no = rec;
+	kind_key(c->kind, cmd.tls_add.key, cmd.tls_add.iv);
+	hd = arriving_headers(c, 0, 0, 0);
+	len = c->tuple & 1 ? 16 : 4;
+	cmd.tls_add.ip_version = (uint8_t)(c->tuple & 1 ? 6 : 4);
+	memcpy(cmd.tls_add.saddr, hd.bytes + hd.l4 - 2 * len, len);
+	memcpy(cmd.tls_add.daddr, hd.bytes + hd.l4 - len, len);
+	memcpy(cmd.tls_add.sport, hd.bytes + hd.l4, 2);
+	memcpy(cmd.tls_add.dport, hd.bytes + hd.l4 + 2, 2);
 	post(&cmd);
 	ev = find_event(w.h, SEALNIC_EV_CMD);
 	if (ev && ev->status == SEALNIC_OK)
@@ -512,6 +636,79 @@ static void post_rx_buffers(struct input *in)
 	run();
 }
 
+/* A frame from the wire, in memory of exactly its size */
+static void arrive(const uint8_t *frame, uint32_t len, uint32_t first, bool may_hold)
+{
+	uint8_t *a, *b;
+	struct fw_frame f;
+
+	if (first > len)
+		first = len;
+	a = malloc(first);
+	b = malloc(len - first + 1);
+	f = (struct fw_frame){ .hdr = a, .hdr_len = first, .data = b, .data_len = len - first };
+	memcpy(a, frame, first);
+	memcpy(b, frame + first, len - first);
+	host_enter(w.h);
+	fw_rx(w.h->fw, &f, may_hold);
+	host_leave(w.h);
+	free(a);
+	free(b);
+	run();
+}
+
+/* As a driver does: take what has come, and let the device have a few buffers */
+static void refill(uint32_t q)
+{
+	struct host_qp *qp = &w.h->qp[q];
+	struct sealnic_rxc c;
+
+	for (int i = 0; qp->rx_log2 && i < 64 && take_rxc(w.h, q, &c); i++)
+		;
+	for (int i = 0; qp->rx_log2 && i < 64 && qp->rx_prod - qp->rxc_cons < 4; i++)
+		post_rx(w.h, q, w.rx_buf, 9100);
+}
+
+/* The next bytes of a connection's stream, or others of it, or changed ones */
+static void receive_stream(struct input *in)
+{
+	static uint8_t frame[10000], payload[10000];
+	struct ctx *c = &w.ctx[take(in, 1) % N_CTX];
+	uint32_t how = take(in, 1), len = take(in, 2) % 8900 + 1, at = c->pos, split = 255;
+	const struct arriving *s = &arriving[c->kind];
+	struct headers hd;
+
+	if (how & 1)
+		len = 1 + len % 300;
+	switch (how >> 1 & 3) {
+	case 0:
+	case 1:
+		break;
+	case 2:
+		at += take(in, 1); /* a gap */
+		break;
+	default:
+		at = take(in, 2); /* anything */
+	}
+	at %= s->len;
+	if (len > s->len - at)
+		len = s->len - at;
+	memcpy(payload, s->bytes + at, len);
+	if (how & 8)
+		payload[take(in, 2) % len] ^= (uint8_t)take(in, 1);
+	if (how != 0x80) {
+		refill(0);
+		refill(1);
+	}
+	hd = arriving_headers(c, ARRIVING_SEQ + at, (uint8_t)(how & 16 ? take(in, 1) : 0x18),
+			      how & 32 ? 12 : 0);
+	c->pos = at + len;
+	len = finish_frame(frame, &hd, c->tuple & 1, payload, len);
+	if (how & 64)
+		split = take(in, 1);
+	arrive(frame, len, split == 255 ? hd.len : 18 + split, how & 128);
+}
+
 static void receive(struct input *in)
 {
 	static uint8_t frame[10000], payload[10000];
@@ -536,22 +733,7 @@ static void receive(struct input *in)
 	}
 	if (split == 255)
 		len = 18 + take(in, 1) % 100; /* cut off */
-	host_enter(w.h);
-	{
-		/* in memory of exactly its size */
-		uint32_t first = 18 + split < len ? 18 + split : len;
-		uint8_t *a = malloc(first), *b = malloc(len - first + 1);
-		struct fw_frame f = { .hdr = a, .hdr_len = first, .data = b,
-				      .data_len = len - first };
-
-		memcpy(a, frame, first);
-		memcpy(b, frame + first, len - first);
-		fw_rx(w.h->fw, &f, how & 128);
-		free(a);
-		free(b);
-	}
-	host_leave(w.h);
-	run();
+	arrive(frame, len, 18 + split, how & 128);
 }
 
 /* Anywhere in the pages where rings, headers, and records are */
@@ -623,6 +805,10 @@ static void control(struct input *in)
 	case 4:
 		if (how > 200)
 			fw_fault(h->fw, SEALNIC_SYN_INJECTED);
+		else if (how > 150)
+			fw_tls_lose(h->fw);
+		else
+			fw_tls_spoil(h->fw, how & 3);
 		break;
 	case 5:
 		h->wire_credit = how & 8 ? -1 : how >> 4;
@@ -674,6 +860,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 	w.headers = host_alloc(h, 0, 16384);
 	w.rx_buf = host_alloc(h, 1, 16384);
 	make_stream();
+	for (uint32_t i = 0; i < 4 && !arriving[i].records; i++)
+		make_arriving(&arriving[i], i);
 	set_rings(h, 4, 5);
 	how = take(&in, 1);
 	if (how != 0xff) {
@@ -691,7 +879,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 	}
 
 	while (in.len) {
-		switch (take(&in, 1) % 20) {
+		switch (take(&in, 1) % 26) {
 		case 0:
 			do_command(&in);
 			break;
@@ -733,6 +921,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 			break;
 		case 17:
 			scribble_bar2(&in);
+			break;
+		case 18:
+			tls_add_rx(&in);
+			break;
+		case 19:
+		case 20:
+		case 21:
+		case 22:
+			receive_stream(&in);
 			break;
 		default:
 			control(&in);

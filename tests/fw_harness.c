@@ -193,6 +193,16 @@ static void plat_gcm_seal(void *priv, struct fw_gcm *gcm, const struct fw_key *k
 		h->on_seal(h);
 }
 
+static void plat_gcm_open(void *priv, struct fw_gcm *gcm, const struct fw_key *key, uint8_t *dst,
+			  const uint8_t *src, uint32_t len)
+{
+	struct host *h = priv;
+
+	if (__asan_region_is_poisoned((void *)src, len) || __asan_region_is_poisoned(dst, len))
+		abort();
+	gcm_open(h->gcm, gcm, key, dst, src, len);
+}
+
 static void plat_gcm_tag(void *priv, struct fw_gcm *gcm, const struct fw_key *key, uint8_t tag[16])
 {
 	struct host *h = priv;
@@ -215,6 +225,7 @@ static const struct fw_plat platform = {
 	.now = plat_now,
 	.gcm_start = plat_gcm_start,
 	.gcm_seal = plat_gcm_seal,
+	.gcm_open = plat_gcm_open,
 	.gcm_tag = plat_gcm_tag,
 	.key_drop = plat_key_drop,
 };
@@ -854,7 +865,8 @@ uint32_t finish_frame(uint8_t *out, const struct headers *hd, bool v6, const voi
 
 	put_pseudo(&h, v6, len);
 	memcpy(out, h.bytes, h.len);
-	memcpy(out + h.len, data, len);
+	if (len)
+		memcpy(out + h.len, data, len);
 	sum = ~sum16(0, out + h.l4, h.len - h.l4 + len) & 0xffff;
 	put16(out + h.l4 + h.csum_off, sum ? sum : 0xffff);
 	return h.len + len;

@@ -2,7 +2,8 @@
 /*
  * Inline sealing: records walked across any segmentation, opened again with
  * another AES-GCM than the device's; what is not expected is dropped; replays
- * bring a context back to any byte; contexts and keys come and go.
+ * bring a context back to any byte; contexts and keys come and go.  What depends
+ * on the record's form runs for TLS 1.2 and for TLS 1.3.
  */
 #include <openssl/evp.h>
 #include <sys/resource.h>
@@ -10,9 +11,13 @@
 #include "fw_harness.h"
 
 #define HDR	5
-#define NONCE	8
+#define NONCE	(tls13 ? 0u : 8u) /* the explicit one */
+#define TYPE	(tls13 ? 1u : 0u) /* the content type behind the payload */
 #define TAG	16
-#define OVERHEAD (HDR + NONCE + TAG)
+#define PREFIX	(HDR + NONCE)
+#define OVERHEAD (PREFIX + TYPE + TAG)
+
+static bool tls13;		/* the version that a test runs with */
 
 /* ---- streams of records, and opening them ---- */
 
@@ -25,17 +30,19 @@ struct stream {
 
 static void add_record(struct stream *s, struct rnd *r, uint8_t type, uint32_t payload)
 {
-	uint32_t body = NONCE + payload + TAG;
+	uint32_t body = NONCE + payload + TYPE + TAG;
 	uint8_t *p;
 
 	s->plain = realloc(s->plain, s->len + HDR + body);
 	p = s->plain + s->len;
-	p[0] = type;
+	p[0] = tls13 ? 23 : type;
 	p[1] = 3;
 	p[2] = 3;
 	p[3] = (uint8_t)(body >> 8);
 	p[4] = (uint8_t)body;
 	rnd_fill(r, p + HDR, body); /* the nonce is the host's choice */
+	if (tls13)
+		p[PREFIX + payload] = type;
 	s->start[s->records++] = s->len;
 	s->len += HDR + body;
 }
@@ -62,7 +69,7 @@ static enum sealnic_status tls_add(struct session *s)
 
 	cmd.tls_add.direction = SEALNIC_TLS_TX;
 	cmd.tls_add.cipher = s->cipher;
-	cmd.tls_add.version = 0x0303;
+	cmd.tls_add.version = tls13 ? 0x0304 : 0x0303;
 	cmd.tls_add.tcp_seq = s->seq;
 	cmd.tls_add.rec_no = s->rec_no;
 	memcpy(cmd.tls_add.iv, s->iv, 12);
@@ -101,31 +108,37 @@ static void session_init(struct session *s, struct host *h, uint8_t cipher, stru
 	CHECK_EQ(tls_add(s), SEALNIC_OK);
 }
 
-/* RFC 5288 with OpenSSL; @out gets the payload */
+/* RFC 5288, or RFC 8446 5.2, with OpenSSL; @out gets the payload, and its type in TLS 1.3 */
 static bool open_record(const struct session *s, uint64_t rec_no, const uint8_t *rec,
 			uint32_t payload, uint8_t *out)
 {
+	uint32_t sealed = payload + TYPE;
 	EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
 	uint8_t nonce[12], aad[13], tag[TAG];
 	int n = 0, m = 0;
 	bool good;
 
-	memcpy(nonce, s->iv, 4);
-	memcpy(nonce + 4, rec + HDR, NONCE);
-	for (int i = 0; i < 8; i++)
+	memcpy(nonce, s->iv, 12);
+	for (int i = 0; i < 8; i++) {
 		aad[i] = (uint8_t)(rec_no >> (56 - 8 * i));
-	memcpy(aad + 8, rec, 3);
-	aad[11] = (uint8_t)(payload >> 8);
-	aad[12] = (uint8_t)payload;
-	memcpy(tag, rec + HDR + NONCE + payload, TAG);
+		nonce[4 + i] = tls13 ? nonce[4 + i] ^ aad[i] : rec[HDR + i];
+	}
+	if (tls13) {
+		memcpy(aad, rec, HDR);
+	} else {
+		memcpy(aad + 8, rec, 3);
+		aad[11] = (uint8_t)(payload >> 8);
+		aad[12] = (uint8_t)payload;
+	}
+	memcpy(tag, rec + PREFIX + sealed, TAG);
 	good = EVP_DecryptInit_ex(ctx, s->cipher == SEALNIC_AES128_GCM ? EVP_aes_128_gcm() :
 								       EVP_aes_256_gcm(),
 				  NULL, s->key, nonce) == 1 &&
-	       EVP_DecryptUpdate(ctx, NULL, &n, aad, sizeof(aad)) == 1 &&
-	       (!payload ||
-		EVP_DecryptUpdate(ctx, out, &n, rec + HDR + NONCE, (int)payload) == 1) &&
+	       EVP_DecryptUpdate(ctx, NULL, &n, aad, tls13 ? HDR : sizeof(aad)) == 1 &&
+	       (!sealed ||
+		EVP_DecryptUpdate(ctx, out, &n, rec + PREFIX, (int)sealed) == 1) &&
 	       EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_GCM_SET_TAG, TAG, tag) == 1 &&
-	       EVP_DecryptFinal_ex(ctx, out + payload, &m) == 1;
+	       EVP_DecryptFinal_ex(ctx, out + sealed, &m) == 1;
 	EVP_CIPHER_CTX_free(ctx);
 	return good;
 }
@@ -138,11 +151,11 @@ static bool opens(const struct session *s, uint64_t rec_no, const struct stream 
 
 	for (uint32_t i = 0; i < st->records; i++) {
 		const uint8_t *rec = wire + st->start[i], *plain = st->plain + st->start[i];
-		uint32_t payload = ((uint32_t)plain[3] << 8 | plain[4]) - NONCE - TAG;
+		uint32_t payload = ((uint32_t)plain[3] << 8 | plain[4]) - NONCE - TYPE - TAG;
 
-		if (memcmp(rec, plain, HDR + NONCE) ||
+		if (memcmp(rec, plain, PREFIX) ||
 		    !open_record(s, rec_no + i, rec, payload, out) ||
-		    memcmp(out, plain + HDR + NONCE, payload))
+		    memcmp(out, plain + PREFIX, payload + TYPE))
 			return false;
 	}
 	return true;
@@ -235,6 +248,88 @@ static void small_stream(struct stream *st, struct rnd *r)
 
 /* ---- sealing ---- */
 
+static uint32_t from_hex(const char *hex, uint8_t *out)
+{
+	uint32_t n = 0;
+	unsigned int byte;
+
+	for (; sscanf(hex + 2 * n, "%2x", &byte) == 1; n++)
+		out[n] = (uint8_t)byte;
+	return n;
+}
+
+/* RFC 8448 3: records of the simple 1-RTT handshake's application data */
+static void rfc8448(void)
+{
+	static const struct {
+		const char *key, *iv;
+		uint64_t rec_no;
+		uint8_t type;
+		const char *plain, *sealed;
+	} known[] = {
+#define CLIENT	"17422dda596ed5d9acd890e3c63f5051", "5b78923dee08579033e523d9"
+#define SERVER	"9f02283b6c9c07efc26bb9f2ac92e356", "cf782b88dd83549aadf1e984"
+#define COUNT50	"000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f2021222324252627" \
+		"28292a2b2c2d2e2f3031"
+		{ CLIENT, 0, 23, COUNT50,
+		  "1703030043a23f7054b62c94d0affafe8228ba55cbefacea42f914aa66bcab3f2b9819a8a5b46b"
+		  "395bd54a9a20441e2b62974e1f5a6292a2977014bd1e3deae63aeebb21694915e4" },
+		{ CLIENT, 1, 21, "0100", "1703030013c9872760655666b74d7ff1153efd6db6d0b0e3" },
+		{ SERVER, 1, 23, COUNT50,
+		  "17030300432e937e11ef4ac740e538ad36005fc4a46932fc3225d05f82aa1b36e30efaf97d90e6"
+		  "dffc602dcb501a59a8fcc49c4bf2e5f0a21c0047c2abf332540dd032e167c2955d" },
+		{ SERVER, 2, 21, "0100", "1703030013b58fd67166ebf599d24720cfbe7efa7a8864a9" },
+	};
+	struct host *h = host_up(1);
+
+	tls13 = true;
+	for (uint32_t k = 0; k < sizeof(known) / sizeof(known[0]); k++) {
+		struct session s = { .h = h, .cipher = SEALNIC_AES128_GCM, .seq = 77,
+				     .rec_no = known[k].rec_no };
+		uint8_t plain[64], want[128], wire[128];
+		struct stream st = { 0 };
+		struct rnd r = { 30 };
+		uint32_t n;
+
+		from_hex(known[k].key, s.key);
+		from_hex(known[k].iv, s.iv);
+		CHECK_EQ(tls_add(&s), SEALNIC_OK);
+		n = from_hex(known[k].plain, plain);
+		add_record(&st, &r, known[k].type, n);
+		memcpy(st.plain + PREFIX, plain, n);
+		CHECK_EQ(from_hex(known[k].sealed, want), st.len);
+		send_bytes(&s, &st, 0, st.len);
+		CHECK_EQ(collect(&s, 0, wire), st.len);
+		CHECK(!memcmp(wire, want, st.len));
+		free(st.plain);
+	}
+	host_free(h);
+}
+
+/* The record layer of TLS 1.3 allows one outer type only: RFC 8446 5.2 */
+static void outer_type(void)
+{
+	static const uint8_t types[] = { 20, 21, 22, 24, 0, 255 };
+	struct host *h = host_up(1);
+	struct rnd r = { 31 };
+
+	tls13 = true;
+	for (uint32_t i = 0; i < sizeof(types); i++) {
+		struct stream st = { 0 };
+		struct session s;
+
+		add_record(&st, &r, 23, 40);
+		st.plain[0] = types[i];
+		session_init(&s, h, SEALNIC_AES128_GCM, &r);
+		send_bytes(&s, &st, 0, st.len);
+		CHECK_EQ(h->n_frames, 0);
+		CHECK_EQ(get_stats(h).tls_tx_malformed, i + 1);
+		tls_del(h, s.ctx);
+		free(st.plain);
+	}
+	host_free(h);
+}
+
 /*
  * A whole record as TLS 1.2 makes it (RFC 5288), written down once with another
  * implementation: key 00 01 02 .., salt cafebabe, record number 1.
@@ -258,13 +353,13 @@ static void known_record(void)
 	};
 	struct host *h = host_up(1);
 
+	tls13 = false;
 	for (int k = 0; k < 2; k++) {
 		static const uint8_t nonce[8] = { 0xa0, 1, 2, 3, 4, 5, 6, 7 };
 		struct session s = { .h = h, .cipher = known[k].cipher, .seq = 1000, .rec_no = 1 };
 		struct stream st = { 0 };
 		uint8_t wire[256], want[256];
 		struct rnd r = { 0 };
-		unsigned int byte;
 
 		for (int i = 0; i < 32; i++)
 			s.key[i] = (uint8_t)i;
@@ -272,14 +367,10 @@ static void known_record(void)
 		CHECK_EQ(tls_add(&s), SEALNIC_OK);
 		add_record(&st, &r, 23, 37);
 		memcpy(st.plain + HDR, nonce, 8);
-		memcpy(st.plain + HDR + NONCE, "the quick brown fox jumps over a dog\n", 37);
+		memcpy(st.plain + PREFIX, "the quick brown fox jumps over a dog\n", 37);
 		send_bytes(&s, &st, 0, st.len);
 		CHECK_EQ(collect(&s, 0, wire), st.len);
-		for (uint32_t i = 0; i < st.len; i++) {
-			want[i] = 0;
-			if (sscanf(known[k].sealed + 2 * i, "%2x", &byte) == 1)
-				want[i] = (uint8_t)byte;
-		}
+		CHECK_EQ(from_hex(known[k].sealed, want), st.len);
 		CHECK(!memcmp(wire, want, st.len));
 		CHECK(opens(&s, 1, &st, wire));
 		free(st.plain);
@@ -470,21 +561,22 @@ static void wrong_sequence(void)
 
 static void malformed_headers(void)
 {
-	static const struct {
+	const struct {
 		const char *what;
 		uint8_t at, value[2];
 	} bad[] = {
 		{ "version 3.1", 2, { 1, 0 } }, { "version 2.3", 1, { 2, 3 } },
-		{ "length 23", 3, { 0, 23 } }, { "length 0", 3, { 0, 0 } },
-		{ "length 16384 + 25", 3, { 0x40, 25 } }, { "length 65535", 3, { 255, 255 } },
+		{ "one byte too short", 3, { 0, tls13 ? 16 : 23 } }, { "length 0", 3, { 0, 0 } },
+		{ "one byte too long", 3, { 0x40, tls13 ? 18 : 25 } },
+		{ "length 65535", 3, { 255, 255 } },
 	};
 	struct host *h = host_up(1);
 	static uint8_t wire[4096];
 	struct rnd r = { 15 };
 
 	for (uint32_t i = 0; i < 6; i++) {
-		/* whole, and cut into packets inside the header */
-		for (uint32_t cut = 0; cut <= 5; cut++) {
+		/* whole, cut into packets inside the header, and nothing but the header */
+		for (uint32_t cut = 0; cut <= 6; cut++) {
 			uint64_t n = get_stats(h).tls_tx_malformed;
 			struct stream st = { 0 };
 			struct session s;
@@ -498,7 +590,9 @@ static void malformed_headers(void)
 				st.plain[at + bad[i].at + 1] = bad[i].value[1];
 			session_init(&s, h, SEALNIC_AES256_GCM, &r);
 			h->n_events = 0;
-			if (cut) {
+			if (cut == 6) {
+				send_bytes(&s, &st, 0, at + HDR);
+			} else if (cut) {
 				/* these bytes are sent: nobody can know yet */
 				send_bytes(&s, &st, 0, at + cut - 1);
 				CHECK_EQ(collect(&s, 0, wire), at + cut - 1);
@@ -660,8 +754,8 @@ static void payload_rewritten_meanwhile(void)
 	h->on_seal = NULL;
 	CHECK_EQ(collect(&s, 0, wire), st.len);
 	if (CHECK(open_record(&s, s.rec_no, wire, 1000, out))) {
-		CHECK(!memcmp(out, st.plain + 13, 100));
-		for (uint32_t i = 100; i < 1000; i++) {
+		CHECK(!memcmp(out, st.plain + PREFIX, 113 - PREFIX));
+		for (uint32_t i = 113 - PREFIX; i < 1000; i++) {
 			if (!CHECK_EQ(out[i], 0x55))
 				break;
 		}
@@ -755,8 +849,9 @@ out:
 /* In a record of 16 KB: positions around blocks and at the ends */
 static void replay_large(void)
 {
-	static const uint32_t at[] = { 0, 1, 4, 5, 12, 13, 14, 28, 29, 30, 1448, 8192, 16396, 16397,
-				       16398, 16412 };
+	const uint32_t at[] = { 0, 1, 4, 5, 6, 12, 13, 14, 20, 21, 22, 28, 29, 30, 1448, 8192,
+				16384 + OVERHEAD - 18, 16384 + OVERHEAD - 17, 16384 + OVERHEAD - 16,
+				16384 + OVERHEAD - 15, 16384 + OVERHEAD - 1 };
 	static uint8_t first[20000], again[20000];
 	struct host *h = host_up(1);
 	struct stream st = { 0 };
@@ -1056,28 +1151,37 @@ static void reused_slot(void)
 int main(void)
 {
 	test("a TLS 1.2 record becomes the known answer", known_record);
-	test("records cut into two packets at every byte", two_packets);
-	test("records over random packets, segments, descriptors; two connections by turns",
-	     random_packets);
-	test("TCP and record numbers wrap, but for the last", numbers_wrap);
-	test("the largest and the smallest record", largest_and_smallest);
-	test("an unexpected packet is dropped, counted, told once, until TLS_SYNC",
-	     wrong_sequence);
-	test("bytes that are no record are dropped, counted, told once", malformed_headers);
-	test("a bad address in the payload sends nothing and loses the context",
-	     bad_address_in_payload);
+	test("TLS 1.3: the records of RFC 8448", rfc8448);
+	test("TLS 1.3: another outer type is no record", outer_type);
+	for (int v = 0; v < 2; v++) {
+		tls13 = v;
+#define BOTH(name, fn) test(tls13 ? "TLS 1.3: " name : "TLS 1.2: " name, fn)
+		BOTH("records cut into two packets at every byte", two_packets);
+		BOTH("records over random packets, segments, descriptors; two connections by turns",
+		     random_packets);
+		BOTH("TCP and record numbers wrap, but for the last", numbers_wrap);
+		BOTH("the largest and the smallest record", largest_and_smallest);
+		BOTH("an unexpected packet is dropped, counted, told once, until TLS_SYNC",
+		     wrong_sequence);
+		BOTH("bytes that are no record are dropped, counted, told once",
+		     malformed_headers);
+		BOTH("a bad address in the payload sends nothing and loses the context",
+		     bad_address_in_payload);
+		BOTH("payload rewritten while it is sealed never leaves in the clear",
+		     payload_rewritten_meanwhile);
+		BOTH("TLS_SYNC and TLS_REPLAY to every byte: the same bytes again",
+		     replay_everywhere);
+		BOTH("TLS_REPLAY in a record of 16 KB", replay_large);
+		BOTH("a replay that does not fit sends nothing", bad_replay);
+		BOTH("keys are gone after TLS_DEL, RESET, fault and RESET", keys_are_wiped);
+#undef BOTH
+	}
 	test("TLS_LOST that found no room is told later", lost_with_full_event_ring);
 	test("a packet to be sealed that is not TCP or empty is not sent", tls_of_something_else);
-	test("payload rewritten while it is sealed never leaves in the clear",
-	     payload_rewritten_meanwhile);
-	test("TLS_SYNC and TLS_REPLAY to every byte: the same bytes again", replay_everywhere);
-	test("TLS_REPLAY in a record of 16 KB", replay_large);
-	test("a replay that does not fit sends nothing", bad_replay);
 	test("ids of deleted contexts are dead", stale_ids);
 	test("generations wrap", generations);
 	test("a full table refuses, deleting makes room", table_full);
 	test("1,048,576 contexts take memory only when used", million_contexts);
-	test("keys are gone after TLS_DEL, RESET, fault and RESET", keys_are_wiped);
 	test("a context's place is used again with another key", reused_slot);
 	return tap_end();
 }

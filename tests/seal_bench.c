@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
 /*
- * How fast the device seals, beside OpenSSL on the same core: the model's
- * firmware and crypto block without VM and wire, driven through BAR2, rings and
- * descriptors as a driver does it.  --json prints one flat object.
+ * How fast the device seals and opens, beside OpenSSL on the same core: the
+ * model's firmware and crypto block without VM and wire, driven through BAR2,
+ * rings and descriptors as a driver does it.  --json prints one flat object.
  */
 #define _GNU_SOURCE 1
 
@@ -44,6 +44,11 @@
 #define SLICES		100
 #define VERIFY		(4 * RECORD)
 
+/* What one port has sealed and another one opens again and again */
+#define ARRIVE_FRAMES	(16 * 45u)
+#define RX_BUF		2048u
+#define RX_BATCH	32u
+
 static const uint8_t key[16] = "sixteen byte key";
 static const uint8_t salt[4] = { 1, 2, 3, 4 };
 
@@ -62,6 +67,11 @@ struct bench {
 	uint8_t *capture;	/* TCP payload of the first frames */
 	uint32_t captured;
 	uint64_t touched;
+	uint8_t *frames;	/* whole, HEADERS + MSS bytes each */
+	uint32_t n_frames;	/* of ARRIVE_FRAMES; more are not kept */
+
+	uint64_t rx_ring, rxc_ring, rx_bufs;
+	uint32_t rx_prod;
 };
 
 static void __attribute__((noreturn)) fail(const char *what)
@@ -121,6 +131,14 @@ static void plat_wire_tx(void *priv, const struct fw_frame *frame)
 		memcpy(b->capture + b->captured, frame->data, n);
 		b->captured += n;
 	}
+	if (b->frames && b->n_frames < ARRIVE_FRAMES) {
+		uint8_t *p = b->frames + b->n_frames++ * (HEADERS + MSS);
+
+		if (frame->hdr_len + frame->data_len != HEADERS + MSS)
+			fail("a frame is not as long as it should be");
+		memcpy(p, frame->hdr, frame->hdr_len);
+		memcpy(p + frame->hdr_len, frame->data, frame->data_len);
+	}
 }
 
 static void plat_irq(void *priv, uint32_t vector)
@@ -147,6 +165,12 @@ static void plat_gcm_seal(void *priv, struct fw_gcm *state, const struct fw_key 
 	gcm_seal(((struct bench *)priv)->gcm, state, k, dst, src, len);
 }
 
+static void plat_gcm_open(void *priv, struct fw_gcm *state, const struct fw_key *k,
+			  uint8_t *dst, const uint8_t *src, uint32_t len)
+{
+	gcm_open(((struct bench *)priv)->gcm, state, k, dst, src, len);
+}
+
 static void plat_gcm_tag(void *priv, struct fw_gcm *state, const struct fw_key *k,
 			 uint8_t tag[16])
 {
@@ -166,6 +190,7 @@ static const struct fw_plat plat = {
 	.now = plat_now,
 	.gcm_start = plat_gcm_start,
 	.gcm_seal = plat_gcm_seal,
+	.gcm_open = plat_gcm_open,
 	.gcm_tag = plat_gcm_tag,
 	.key_drop = plat_key_drop,
 };
@@ -261,9 +286,10 @@ static struct sealnic_cmd tls_add(uint32_t tcp_seq)
 	return cmd;
 }
 
-static void bring_up(struct bench *b)
+/* A port with an address that ends in @number */
+static void bring_up(struct bench *b, uint8_t number)
 {
-	static const uint8_t mac[6] = { 2, 0, 0, 0, 0, 1 };
+	const uint8_t mac[6] = { 2, 0, 0, 0, 0, number };
 	struct fw_config cfg = {
 		.db_base = 1 << 16,
 		.vectors = 2,
@@ -304,13 +330,16 @@ static void bring_up(struct bench *b)
 	if (b->seg->state != SEALNIC_STATE_RUN)
 		fail("the device does not start");
 
-	cmd.port.flags = SEALNIC_PORT_ENABLE;
+	cmd.port.flags = SEALNIC_PORT_ENABLE | SEALNIC_PORT_RX_CSUM;
 	cmd.port.mtu = 1500;
 	memcpy(cmd.port.mac, mac, sizeof(mac));
 	command(b, &cmd);
 	fw_set_link(b->fw, true);
 
 	b->tx_ring = take_pages(b, sizeof(struct sealnic_txd) << TX_LOG2);
+	b->rx_ring = take_pages(b, sizeof(struct sealnic_rxd) << RX_LOG2);
+	b->rxc_ring = take_pages(b, sizeof(struct sealnic_rxc) << RX_LOG2);
+	b->rx_bufs = take_pages(b, RX_BUF << RX_LOG2);
 	b->status = take_pages(b, sizeof(struct sealnic_qp_status));
 	cmd = (struct sealnic_cmd) { .opcode = SEALNIC_CMD_CREATE_QP };
 	cmd.create_qp.qp = 0;
@@ -318,8 +347,8 @@ static void bring_up(struct bench *b)
 	cmd.create_qp.tx_log2 = TX_LOG2;
 	cmd.create_qp.rx_log2 = RX_LOG2;
 	cmd.create_qp.tx_base = b->tx_ring;
-	cmd.create_qp.rx_base = take_pages(b, sizeof(struct sealnic_rxd) << RX_LOG2);
-	cmd.create_qp.rxc_base = take_pages(b, sizeof(struct sealnic_rxc) << RX_LOG2);
+	cmd.create_qp.rx_base = b->rx_ring;
+	cmd.create_qp.rxc_base = b->rxc_ring;
 	cmd.create_qp.status_base = b->status;
 	command(b, &cmd);
 }
@@ -472,6 +501,94 @@ static double device_slice(struct bench *b)
 	return (double)(sealed_bytes(b) - bytes) * 1e3 / (double)ns;
 }
 
+/* What the other port sealed, from its record 0 on */
+static void record_frames(struct bench *b)
+{
+	struct sealnic_cmd cmd;
+
+	b->tcp_seq = 5000;
+	b->stream_pos = 0;
+	cmd = tls_add(b->tcp_seq);
+	b->tls_ctx = command(b, &cmd)->tls_ctx.id;
+	b->frames = malloc((size_t)ARRIVE_FRAMES * (HEADERS + MSS));
+	if (!b->frames)
+		fail("out of memory");
+	while (b->n_frames < ARRIVE_FRAMES)
+		send_batch(b);
+}
+
+/*
+ * All of them arrive on @b, in order, for a new context.  @plain: the stream that
+ * they must be opened to
+ */
+static void receive_frames(struct bench *b, const uint8_t *frames, const uint8_t *plain)
+{
+	struct sealnic_cmd cmd = tls_add(5000), del = { .opcode = SEALNIC_CMD_TLS_DEL };
+	struct sealnic_rxd *ring = at(b, b->rx_ring);
+	struct sealnic_stats stats;
+	const struct sealnic_rxc *done = at(b, b->rxc_ring);
+	uint32_t mask = (1u << RX_LOG2) - 1, i, k;
+
+	cmd.tls_add.direction = SEALNIC_TLS_RX;
+	cmd.tls_add.ip_version = 4;
+	memcpy(cmd.tls_add.saddr, frames + 26, 4);
+	memcpy(cmd.tls_add.daddr, frames + 30, 4);
+	memcpy(cmd.tls_add.sport, frames + 34, 2);
+	memcpy(cmd.tls_add.dport, frames + 36, 2);
+	del.tls_ctx.id = command(b, &cmd)->tls_ctx.id;
+	for (i = 0; i < ARRIVE_FRAMES; i++) {
+		struct fw_frame frame = { .hdr = frames + i * (HEADERS + MSS), .hdr_len = HEADERS,
+					  .data = frames + i * (HEADERS + MSS) + HEADERS,
+					  .data_len = MSS };
+		uint8_t *buf;
+
+		if (i % RX_BATCH == 0) {
+			for (k = 0; k < RX_BATCH; k++, b->rx_prod++)
+				ring[b->rx_prod & mask] = (struct sealnic_rxd) {
+					.addr = b->rx_bufs + (b->rx_prod & mask) * RX_BUF,
+					.len = RX_BUF,
+				};
+			__atomic_store_n(&b->db[0].rxc_cons, b->rx_prod - RX_BATCH, __ATOMIC_RELEASE);
+			__atomic_store_n(&b->db[0].rx_prod, b->rx_prod, __ATOMIC_RELEASE);
+			__atomic_store_n(&b->db[0].arm, b->db[0].arm + 1, __ATOMIC_RELEASE);
+		}
+		fw_rx(b->fw, &frame, false);
+		k = (b->rx_prod - RX_BATCH + i % RX_BATCH) & mask;
+		if (!(done[k].flags & SEALNIC_RX_TLS_OPENED))
+			fail("a packet is not opened");
+		buf = (uint8_t *)at(b, b->rx_bufs) + k * RX_BUF + HEADERS;
+		/* what is header, nonce or tag there is seen by the tests */
+		for (k = 0; plain && k < MSS; k++) {
+			uint32_t pos = (i * MSS + k) % STREAM, in = pos % RECORD;
+
+			if (in >= RECORD_HEAD && in < RECORD_HEAD + RECORD_PLAIN && buf[k] != plain[pos])
+				fail("what the device opened is not what was sealed");
+		}
+		if (i % RX_BATCH == RX_BATCH - 1 || i + 1 == ARRIVE_FRAMES)
+			while (fw_run(b->fw) <= now_ns())
+				;
+	}
+	/* the last batch was not filled: its buffers are taken back */
+	if (ARRIVE_FRAMES % RX_BATCH)
+		b->rx_prod -= RX_BATCH - ARRIVE_FRAMES % RX_BATCH;
+	command(b, &del);
+	fw_get_stats(b->fw, &stats);
+	if (stats.tls_rx_skip || stats.rx_packets != stats.tls_rx_packets)
+		fail("packets are not opened");
+}
+
+/* Return: MB/s of payload opened */
+static double open_slice(struct bench *b, const uint8_t *frames)
+{
+	uint64_t records = 0, start = cpu_ns(), ns;
+
+	do {
+		receive_frames(b, frames, NULL);
+		records += ARRIVE_FRAMES * MSS / RECORD;
+	} while ((ns = cpu_ns() - start) < SLICE_NS);
+	return (double)records * RECORD_PLAIN * 1e3 / (double)ns;
+}
+
 /* As "openssl speed -evp aes-128-gcm -bytes 16384": one message, in place */
 static double openssl_slice(EVP_CIPHER_CTX *ctx, uint8_t *buf)
 {
@@ -545,12 +662,12 @@ static double context_adds(struct bench *b)
 
 int main(int argc, char **argv)
 {
-	static double device_mb_s[SLICES], openssl_mb_s[SLICES];
+	static double device_mb_s[SLICES], openssl_mb_s[SLICES], open_mb_s[SLICES];
 	bool json = argc == 2 && !strcmp(argv[1], "--json");
 	EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
-	static struct bench bench;
+	static struct bench bench, receiver;
 	struct sealnic_cmd cmd;
-	double device, openssl, adds;
+	double device, openssl, opened, adds;
 	uint8_t *buf;
 	cpu_set_t cpu;
 	int i;
@@ -568,39 +685,50 @@ int main(int argc, char **argv)
 	if (!ctx || !buf || !bench.capture)
 		fail("out of memory");
 	memset(buf, 1, RECORD_PLAIN + 64);
-	bring_up(&bench);
+	bring_up(&bench, 1);
+	bring_up(&receiver, 2);
 	make_stream(&bench);
 	bench.tcp_seq = 1000;
 	cmd = tls_add(bench.tcp_seq);
 	bench.tls_ctx = command(&bench, &cmd)->tls_ctx.id;
 	verify(&bench);
 
+	record_frames(&bench);
+	receive_frames(&receiver, bench.frames, at(&bench, bench.stream));
+
 	device_slice(&bench);
 	openssl_slice(ctx, buf);
 	for (i = 0; i < SLICES; i++) {
 		device_mb_s[i] = device_slice(&bench);
 		openssl_mb_s[i] = openssl_slice(ctx, buf);
+		open_mb_s[i] = open_slice(&receiver, bench.frames);
 	}
 	adds = context_adds(&bench);
 
 	device = median(device_mb_s);
 	openssl = median(openssl_mb_s);
+	opened = median(open_mb_s);
 	if (json) {
 		printf("{\"model_seal_mb_s\":%.0f,\"openssl_mb_s\":%.0f,"
-		       "\"model_seal_over_openssl\":%.3f,\"model_context_adds_per_s\":%.0f,"
+		       "\"model_seal_over_openssl\":%.3f,\"model_open_mb_s\":%.0f,"
+		       "\"model_open_over_openssl\":%.3f,\"model_context_adds_per_s\":%.0f,"
 		       "\"context_bytes\":%u}\n",
-		       device, openssl, device / openssl, adds,
+		       device, openssl, device / openssl, opened, opened / openssl, adds,
 		       le32toh(bench.seg->tls_ctx_bytes));
 	} else {
-		printf("device, 16 KB records  %8.0f MB/s\n", device);
+		printf("device seals           %8.0f MB/s of 16 KB records\n", device);
+		printf("device opens           %8.0f MB/s\n", opened);
 		printf("openssl, 16 KB blocks  %8.0f MB/s\n", openssl);
-		printf("ratio                  %8.3f\n", device / openssl);
+		printf("sealing over openssl   %8.3f\n", device / openssl);
+		printf("opening over openssl   %8.3f\n", opened / openssl);
 		printf("contexts added         %8.0f /s\n", adds);
 		printf("bytes per context      %8u\n", le32toh(bench.seg->tls_ctx_bytes));
 	}
 	EVP_CIPHER_CTX_free(ctx);
 	free(buf);
 	free(bench.capture);
+	free(bench.frames);
 	gcm_free(bench.gcm);
+	gcm_free(receiver.gcm);
 	return 0;
 }

@@ -33,7 +33,7 @@ typedef unsigned long long __le64;
  * version only; minor versions add features behind bits of 'features'.
  */
 #define SEALNIC_IF_MAJOR	1
-#define SEALNIC_IF_MINOR	0
+#define SEALNIC_IF_MINOR	1
 
 /* BAR2: device memory */
 #define SEALNIC_INIT_OFFSET	0x0000 /* struct sealnic_init_seg */
@@ -255,6 +255,13 @@ struct sealnic_rxd {
 #define SEALNIC_RX_L4_OK	(1u << 1) /* TCP or UDP checksum checked, good */
 #define SEALNIC_RX_L4_BAD	(1u << 2) /* checked, bad */
 #define SEALNIC_RX_VLAN		(1u << 3) /* a tag was stripped into vlan_tci */
+/*
+ * With tls_ctx: OPENED: all ciphertext in the packet's TCP payload has become
+ * plaintext, and each record that ends in it was authentic; headers, explicit
+ * nonces and tags are as they came.  Without it the payload is as it came.
+ */
+#define SEALNIC_RX_TLS_OPENED	(1u << 4)
+#define SEALNIC_RX_TLS_RESYNC	(1u << 5) /* does a record begin at tls_seq? Its number? */
 
 /* Hash types: sealnic_rss.hash_types (a set), sealnic_rxc.hash_type (one) */
 #define SEALNIC_HASH_IPV4	(1u << 0)
@@ -277,8 +284,8 @@ struct sealnic_rxc {
 	__le16 vlan_tci;
 	__le32 flags;
 	__le32 hash;
-	__le32 tls_ctx;		/* with SEALNIC_F_TLS_RX */
-	__le32 tls_info;
+	__le32 tls_ctx;		/* context of the packet's connection; 0: none */
+	__le32 tls_seq;		/* with SEALNIC_RX_TLS_RESYNC: TCP sequence number */
 	__u8 rsvd[8];
 };
 
@@ -297,6 +304,7 @@ enum sealnic_cmd_op {
 	SEALNIC_CMD_TLS_ADD	= 16, /* in: tls_add; out: tls_ctx */
 	SEALNIC_CMD_TLS_DEL	= 17, /* in: tls_ctx */
 	SEALNIC_CMD_TLS_QUERY	= 18, /* in: tls_ctx; out: tls_query */
+	SEALNIC_CMD_TLS_SYNC	= 19, /* in: tls_sync; receive contexts only */
 };
 
 /* sealnic_event.status of a command */
@@ -308,6 +316,7 @@ enum sealnic_status {
 	SEALNIC_BAD_STATE	= 4, /* exists already, does not exist */
 	SEALNIC_NO_RESOURCE	= 5, /* the table is full */
 	SEALNIC_NOT_SUPPORTED	= 6,
+	SEALNIC_STALE		= 7, /* TLS_SYNC: of no use, or not any more; no error */
 };
 
 /* sealnic_cmd.port.flags */
@@ -337,7 +346,7 @@ enum sealnic_tls_dir {
 /* tls_query.state */
 enum sealnic_tls_state {
 	SEALNIC_TLS_IN_SYNC	= 1,
-	SEALNIC_TLS_LOST	= 2, /* a packet was dropped; waits for TLS_SYNC */
+	SEALNIC_TLS_LOST	= 2, /* place in the stream unknown; waits for TLS_SYNC */
 };
 
 struct sealnic_mac {
@@ -404,7 +413,22 @@ struct sealnic_cmd {
 			__u8 iv[12];	/* salt, then the rest of the implicit IV */
 			__u8 rsvd[4];
 			__u8 key[32];	/* AES-128: the first 16 bytes */
+			/*
+			 * Receive: the connection as in packets that arrive,
+			 * in network byte order
+			 */
+			__u8 ip_version; /* 4, 6 */
+			__u8 rsvd1[3];
+			__u8 saddr[16];	/* the peer's; IPv4: the first 4 bytes */
+			__u8 daddr[16];	/* the host's */
+			__u8 sport[2];
+			__u8 dport[2];
 		} tls_add;
+		struct {
+			__le32 id;
+			__le32 tcp_seq;	/* here begins a record ... */
+			__le64 rec_no;	/* ... with this number */
+		} tls_sync;
 		struct {
 			__le32 id;
 		} tls_ctx;
@@ -416,7 +440,7 @@ enum sealnic_event_type {
 	SEALNIC_EV_CMD		= 1,
 	SEALNIC_EV_LINK		= 2, /* init_seg.link has changed */
 	SEALNIC_EV_QP_ERROR	= 3, /* a queue pair stopped: qp_error */
-	SEALNIC_EV_TLS_LOST	= 4, /* tls_ctx needs a TLS_SYNC */
+	SEALNIC_EV_TLS_LOST	= 4, /* transmit: tls_ctx needs a TLS_SYNC */
 	SEALNIC_EV_FAULT	= 5, /* init_seg.state is FAULT */
 };
 
@@ -501,7 +525,7 @@ struct sealnic_stats {
 	__le64 err_index;
 	__le64 err_desc;
 	__le64 err_command;
-	__le64 tls_ctx;		/* contexts now */
+	__le64 tls_ctx;		/* contexts now, both directions */
 	__le64 tls_tx_records;	/* completed */
 	__le64 tls_tx_bytes;	/* of payload sealed and sent */
 	__le64 tls_tx_packets;	/* frames on the wire with sealed bytes */
@@ -510,6 +534,20 @@ struct sealnic_stats {
 	__le64 tls_tx_unexpected; /* packets dropped: not the one expected */
 	__le64 tls_tx_malformed; /* packets dropped: no record where one must be */
 	__le64 tls_tx_no_ctx;	/* packets dropped: no such context */
+	/* minor version 1 */
+	__le64 tls_rx_ctx;	/* receive contexts now */
+	__le64 tls_rx_records;	/* ends of records in packets delivered opened */
+	__le64 tls_rx_bytes;	/* of payload in packets delivered opened */
+	__le64 tls_rx_packets;	/* delivered opened */
+	__le64 tls_rx_skip;	/* packets of known connections delivered as they came */
+	__le64 tls_rx_skip_bytes; /* of payload in these */
+	__le64 tls_rx_auth_bad;	/* records that were not authentic */
+	__le64 tls_rx_gap;	/* gaps passed over without losing the place */
+	__le64 tls_rx_lost;	/* times that a context became LOST */
+	__le64 tls_rx_found;	/* times that it found its place by itself */
+	__le64 tls_rx_resync_ask; /* packets delivered with SEALNIC_RX_TLS_RESYNC */
+	__le64 tls_rx_resync_ok; /* TLS_SYNC commands that ended LOST */
+	__le64 tls_rx_resync_stale;
 };
 
 #define SEALNIC_ASSERT_SIZE(type, size) \
@@ -542,6 +580,7 @@ SEALNIC_ASSERT_SIZE(sealnic_rxd, 16);
 SEALNIC_ASSERT_SIZE(sealnic_rxc, 32);
 SEALNIC_ASSERT_OFF(sealnic_rxc, flags, 8);
 SEALNIC_ASSERT_OFF(sealnic_rxc, tls_ctx, 16);
+SEALNIC_ASSERT_OFF(sealnic_rxc, tls_seq, 20);
 SEALNIC_ASSERT_SIZE(sealnic_mac, 8);
 SEALNIC_ASSERT_SIZE(sealnic_cmd, 128);
 SEALNIC_ASSERT_OFF(sealnic_cmd, data_addr, 8);
@@ -550,12 +589,17 @@ SEALNIC_ASSERT_OFF(sealnic_cmd, create_qp.tx_base, 24);
 SEALNIC_ASSERT_OFF(sealnic_cmd, create_qp.status_base, 48);
 SEALNIC_ASSERT_OFF(sealnic_cmd, tls_add.rec_no, 24);
 SEALNIC_ASSERT_OFF(sealnic_cmd, tls_add.key, 48);
+SEALNIC_ASSERT_OFF(sealnic_cmd, tls_add.ip_version, 80);
+SEALNIC_ASSERT_OFF(sealnic_cmd, tls_add.saddr, 84);
+SEALNIC_ASSERT_OFF(sealnic_cmd, tls_add.dport, 118);
+SEALNIC_ASSERT_OFF(sealnic_cmd, tls_sync.tcp_seq, 20);
+SEALNIC_ASSERT_OFF(sealnic_cmd, tls_sync.rec_no, 24);
 SEALNIC_ASSERT_SIZE(sealnic_event, 64);
 SEALNIC_ASSERT_OFF(sealnic_event, raw, 8);
 SEALNIC_ASSERT_OFF(sealnic_event, tls_query.rec_no, 16);
 SEALNIC_ASSERT_SIZE(sealnic_rss, 176);
 SEALNIC_ASSERT_SIZE(sealnic_gcm_test, 352);
 SEALNIC_ASSERT_OFF(sealnic_gcm_test, data, 80);
-SEALNIC_ASSERT_SIZE(sealnic_stats, 27 * 8);
+SEALNIC_ASSERT_SIZE(sealnic_stats, 40 * 8);
 
 #endif /* SEALNIC_HW_H */

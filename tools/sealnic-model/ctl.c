@@ -165,7 +165,10 @@ static const struct {
 	STAT(commands), STAT(err_addr), STAT(err_index), STAT(err_desc), STAT(err_command),
 	STAT(tls_ctx), STAT(tls_tx_records), STAT(tls_tx_bytes), STAT(tls_tx_packets),
 	STAT(tls_tx_sync), STAT(tls_tx_replay_bytes), STAT(tls_tx_unexpected),
-	STAT(tls_tx_malformed), STAT(tls_tx_no_ctx),
+	STAT(tls_tx_malformed), STAT(tls_tx_no_ctx), STAT(tls_rx_ctx), STAT(tls_rx_records),
+	STAT(tls_rx_bytes), STAT(tls_rx_packets), STAT(tls_rx_skip), STAT(tls_rx_skip_bytes),
+	STAT(tls_rx_auth_bad), STAT(tls_rx_gap), STAT(tls_rx_lost), STAT(tls_rx_found),
+	STAT(tls_rx_resync_ask), STAT(tls_rx_resync_ok), STAT(tls_rx_resync_stale),
 #undef STAT
 };
 
@@ -280,6 +283,40 @@ static const char *run_babble(struct client *c, int argc, char **argv)
 	return NULL;
 }
 
+static const char *run_tls_lose(struct client *c, int argc, char **argv)
+{
+	struct port *port;
+	const char *err;
+
+	(void)c;
+	if (argc != 2)
+		return bad_usage;
+	err = get_attached(argv[1], &port);
+	if (!err)
+		fw_tls_lose(port->fw);
+	return err;
+}
+
+static const char *run_tls_spoil(struct client *c, int argc, char **argv)
+{
+	struct port *port;
+	const char *err;
+	unsigned long n;
+	char *end;
+
+	(void)c;
+	if (argc != 3)
+		return bad_usage;
+	err = get_attached(argv[1], &port);
+	if (err)
+		return err;
+	n = strtoul(argv[2], &end, 10);
+	if (*argv[2] < '0' || *argv[2] > '9' || *end || n > UINT32_MAX)
+		return "not a number of records";
+	fw_tls_spoil(port->fw, (uint32_t)n);
+	return NULL;
+}
+
 /* As if somebody had killed it: nothing is closed, removed or wiped */
 static const char *run_die(struct client *c, int argc, char **argv)
 {
@@ -309,12 +346,15 @@ static const struct command commands[] = {
 	{ "help", "help", run_help },
 	{ "version", "version", run_version },
 	{ "stats", "stats [PORT]", run_stats },
-	{ "wire", "wire [clear | loss=% reorder=% dup=% corrupt=% delay=US seed=N]", run_wire },
+	{ "wire", "wire [clear | loss=% reorder=% dup=% corrupt=% forge=% delay=US seed=N]",
+	  run_wire },
 	{ "pcap", "pcap start FILE | pcap stop", run_pcap },
 	{ "link", "link PORT up|down", run_link },
 	{ "stall", "stall PORT on|off", run_stall },
 	{ "fault", "fault PORT", run_fault },
 	{ "babble", "babble PORT", run_babble },
+	{ "tls-lose", "tls-lose PORT", run_tls_lose },
+	{ "tls-spoil", "tls-spoil PORT RECORDS", run_tls_spoil },
 	{ "die", "die", run_die },
 };
 

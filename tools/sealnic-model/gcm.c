@@ -137,7 +137,28 @@ void gcm_seal(struct gcm *gcm, struct fw_gcm *state, const struct fw_key *key,
 	key_put(exp, &local);
 }
 
-/* Finish the record */
+/* Decrypt @len more bytes of the record */
+void gcm_open(struct gcm *gcm, struct fw_gcm *state, const struct fw_key *key,
+	      uint8_t *dst, const uint8_t *src, uint32_t len)
+{
+	struct gcm_context_data *ctx = (struct gcm_context_data *)state->opaque;
+	struct expanded_key local;
+	const struct expanded_key *exp;
+
+	if (!len)
+		return;
+	exp = key_get(gcm, key, &local);
+	if (key->len == 32)
+		IMB_AES256_GCM_DEC_UPDATE(mgr, &exp->data, ctx, dst, src, len);
+	else
+		IMB_AES128_GCM_DEC_UPDATE(mgr, &exp->data, ctx, dst, src, len);
+	key_put(exp, &local);
+}
+
+/*
+ * Finish the record.  The library has two names for this, one for each
+ * direction, but the tag is one function of the same state.
+ */
 void gcm_tag(struct gcm *gcm, struct fw_gcm *state, const struct fw_key *key, uint8_t tag[16])
 {
 	struct gcm_context_data *ctx = (struct gcm_context_data *)state->opaque;

@@ -19,6 +19,8 @@ void gcm_start(struct gcm *gcm, struct fw_gcm *state, const struct fw_key *key,
 	       const uint8_t iv[12], const uint8_t *aad, uint32_t aad_len);
 void gcm_seal(struct gcm *gcm, struct fw_gcm *state, const struct fw_key *key,
 	      uint8_t *dst, const uint8_t *src, uint32_t len);
+void gcm_open(struct gcm *gcm, struct fw_gcm *state, const struct fw_key *key,
+	      uint8_t *dst, const uint8_t *src, uint32_t len);
 void gcm_tag(struct gcm *gcm, struct fw_gcm *state, const struct fw_key *key, uint8_t tag[16]);
 void gcm_key_drop(struct gcm *gcm, uint32_t slot);
 

@@ -18,6 +18,7 @@ struct impair {
 	double reorder;
 	double dup;
 	double corrupt;
+	double forge;
 	uint64_t delay_us;
 	uint64_t seed;
 };
@@ -32,6 +33,8 @@ struct impair_fate {
 	bool dup;
 	uint32_t hold;		/* frames that overtake it, 0: none */
 	uint64_t flip;		/* bit to flip, from the frame's first on; 0: none */
+	bool forge;		/* change TCP's payload and its checksum */
+	uint32_t forge_pick;	/* where */
 };
 
 bool impair_any(const struct impair *im);
@@ -40,5 +43,6 @@ int impair_print(const struct impair *im, char *buf, int size);
 void impair_seed(struct impair_dice *dice, uint64_t seed, uint32_t direction);
 void impair_roll(const struct impair *im, struct impair_dice *dice, uint32_t len,
 		 struct impair_fate *fate);
+bool impair_forge(uint8_t *frame, uint32_t len, uint32_t pick);
 
 #endif /* IMPAIR_H */

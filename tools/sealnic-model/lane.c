@@ -206,6 +206,8 @@ static void tx_impaired(struct lane *lane, const struct fw_frame *frame)
 			f->data[fate.flip / 8] ^= (uint8_t)(1u << fate.flip % 8);
 			lane->count.corrupted++;
 		}
+		if (fate.forge && impair_forge(f->data, f->len, fate.forge_pick))
+			lane->count.forged++;
 		if (fate.dup) {
 			copy = frame_copy(&(struct fw_frame) { .hdr = f->data, .hdr_len = f->len });
 			if (copy)

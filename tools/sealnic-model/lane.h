@@ -39,6 +39,7 @@ struct lane_queue {
 	X(reordered)							\
 	X(duplicated)							\
 	X(corrupted)							\
+	X(forged)							\
 	X(delayed)							\
 	X(held)		/* times the receiver asked for a pause */	\
 	X(dropped_link)	/* sent while there was no link */		\

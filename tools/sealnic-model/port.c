@@ -81,6 +81,14 @@ static void plat_gcm_seal(void *priv, struct fw_gcm *state, const struct fw_key 
 	gcm_seal(port->gcm, state, key, dst, src, len);
 }
 
+static void plat_gcm_open(void *priv, struct fw_gcm *state, const struct fw_key *key,
+			  uint8_t *dst, const uint8_t *src, uint32_t len)
+{
+	struct port *port = priv;
+
+	gcm_open(port->gcm, state, key, dst, src, len);
+}
+
 static void plat_gcm_tag(void *priv, struct fw_gcm *state, const struct fw_key *key,
 			 uint8_t tag[16])
 {
@@ -104,6 +112,7 @@ static const struct fw_plat plat = {
 	.now = plat_now,
 	.gcm_start = plat_gcm_start,
 	.gcm_seal = plat_gcm_seal,
+	.gcm_open = plat_gcm_open,
 	.gcm_tag = plat_gcm_tag,
 	.key_drop = plat_key_drop,
 };

@@ -6,9 +6,11 @@
  *
  *  devlink instance lock   the health reporters' operations
  *  RTNL                    configuration, bringing queues up and down, reset
+ *  sealnic_tls_rx_dev.sem  receive contexts come and go, or a reset takes all
  *  cmdq.mbox_lock          the command buffer
  *  rx_mode_lock            order of SET_RX_MODE commands
  *  cmdq.event_lock         the event ring's consumer
+ *  sealnic_tls_rx.lock     one receive context's id and socket
  *  cmdq.lock               the command ring and its waiters
  *
  * Rings need none: a transmit ring is filled under its netdev_queue's lock and
@@ -36,7 +38,8 @@
 #define SEALNIC_DRV_FEATURES						\
 	(SEALNIC_F_CSUM | SEALNIC_F_TSO | SEALNIC_F_VLAN | SEALNIC_F_RSS | \
 	 SEALNIC_F_PAUSE | SEALNIC_F_KICK_IDX | SEALNIC_F_TLS_TX |	\
-	 SEALNIC_F_TLS_12 | SEALNIC_F_AES128_GCM | SEALNIC_F_AES256_GCM)
+	 SEALNIC_F_TLS_RX | SEALNIC_F_TLS_12 | SEALNIC_F_TLS_13 |	\
+	 SEALNIC_F_AES128_GCM | SEALNIC_F_AES256_GCM)
 
 #define SEALNIC_DRV_MAX_QP	8
 #define SEALNIC_TX_DEFAULT	1024
@@ -351,6 +354,8 @@ struct sealnic_qp {
  * @resets: resets done
  * @tx_timeouts: times the transmit watchdog fired
  * @tls: of sealnic_tls.c
+ * @tls_rx: of sealnic_tls_rx.c
+ * @tls_node: the device's property of knowing TLS 1.3, or NULL
  */
 struct sealnic {
 	struct pci_dev *pdev;
@@ -401,6 +406,8 @@ struct sealnic {
 	atomic64_t tx_timeouts;
 
 	void *tls;
+	void *tls_rx;
+	struct fwnode_handle *tls_node;
 };
 
 static inline bool sealnic_is_dead(const struct sealnic *sn)
@@ -425,6 +432,7 @@ void sealnic_event_irq(struct sealnic *sn);
 void sealnic_event_poll(struct sealnic *sn);
 int sealnic_cmd(struct sealnic *sn, struct sealnic_cmd *cmd,
 		struct sealnic_event *out);
+int sealnic_cmd_post(struct sealnic *sn, struct sealnic_cmd *cmd);
 int sealnic_cmd_buf(struct sealnic *sn, struct sealnic_cmd *cmd, void *buf,
 		    size_t len, bool output);
 

@@ -5,7 +5,8 @@
  * Any number of tasks send commands at the same time.  A command's place in
  * the ring is also its tag; as the device answers in order, the next place is
  * free exactly when nobody waits for its tag.  Events are taken in softirq by
- * one taker at a time, under event_lock.
+ * one taker at a time, under event_lock.  Who cannot sleep does not wait:
+ * sealnic_cmd_post().
  *
  * Commands carry keys: a ring entry is wiped as soon as it was obeyed.
  */
@@ -47,6 +48,8 @@ static int sealnic_cmd_errno(u32 status)
 		return -ENOSPC;
 	case SEALNIC_NOT_SUPPORTED:
 		return -EOPNOTSUPP;
+	case SEALNIC_STALE:
+		return -ESTALE;
 	case SEALNIC_BAD_OPCODE:
 	case SEALNIC_BAD_PARAM:
 	case SEALNIC_BAD_ADDR:
@@ -56,6 +59,9 @@ static int sealnic_cmd_errno(u32 status)
 		return -EPROTO;
 	}
 }
+
+/* In cmdq.wait, for a command of sealnic_cmd_post() */
+static struct sealnic_cmd_wait sealnic_cmd_nobody;
 
 /* Under cmdq.lock */
 static void sealnic_cmdq_fail_locked(struct sealnic *sn)
@@ -67,11 +73,15 @@ static void sealnic_cmdq_fail_locked(struct sealnic *sn)
 
 	q->up = false;
 	for (i = 0; i < SEALNIC_CMD_RING; i++) {
-		if (!q->wait[i])
-			continue;
-		q->wait[i]->err = -EIO;
-		complete(&q->wait[i]->done);
+		struct sealnic_cmd_wait *wait = q->wait[i];
+
 		q->wait[i] = NULL;
+		if (wait == &sealnic_cmd_nobody) {
+			sealnic_tls_rx_answer(sn, -EIO);
+		} else if (wait) {
+			wait->err = -EIO;
+			complete(&wait->done);
+		}
 	}
 	memzero_explicit(q->cmd, SEALNIC_CMD_RING * sizeof(*q->cmd));
 	wake_up_all(&q->room);
@@ -88,6 +98,24 @@ void sealnic_cmdq_fail(struct sealnic *sn)
 	spin_lock_bh(&sn->cmdq.lock);
 	sealnic_cmdq_fail_locked(sn);
 	spin_unlock_bh(&sn->cmdq.lock);
+}
+
+/* Under cmdq.lock, with the next place free.  Returns the tag. */
+static u32 sealnic_cmd_enter(struct sealnic *sn, struct sealnic_cmd *cmd,
+			     struct sealnic_cmd_wait *wait)
+{
+	struct sealnic_cmdq *q = &sn->cmdq;
+	u32 tag = q->prod++ & SEALNIC_CMD_MASK;
+
+	lockdep_assert_held(&q->lock);
+
+	q->wait[tag] = wait;
+	cmd->tag = cpu_to_le16(tag);
+	memcpy(&q->cmd[tag], cmd, sizeof(*cmd));
+	/* The entry before the index that gives it away */
+	dma_wmb();
+	sealnic_wr32(&sn->seg->cmd_prod, q->prod);
+	return tag;
 }
 
 /**
@@ -117,13 +145,7 @@ int sealnic_cmd(struct sealnic *sn, struct sealnic_cmd *cmd,
 		spin_unlock_bh(&q->lock);
 		return -EIO;
 	}
-	tag = q->prod++ & SEALNIC_CMD_MASK;
-	q->wait[tag] = &wait;
-	cmd->tag = cpu_to_le16(tag);
-	memcpy(&q->cmd[tag], cmd, sizeof(*cmd));
-	/* The entry before the index that gives it away */
-	dma_wmb();
-	sealnic_wr32(&sn->seg->cmd_prod, q->prod);
+	tag = sealnic_cmd_enter(sn, cmd, &wait);
 	spin_unlock_bh(&q->lock);
 
 	sealnic_doorbell(sn, SEALNIC_VEC_CONTROL);
@@ -154,6 +176,38 @@ int sealnic_cmd(struct sealnic *sn, struct sealnic_cmd *cmd,
 		atomic64_inc(&sn->cmd_failed);
 	else if (!err && out)
 		*out = wait.event;
+	return err;
+}
+
+/**
+ * sealnic_cmd_post() - send a command without waiting for its end
+ * @sn: device
+ * @cmd: command; the tag is filled in here
+ *
+ * How it ended is told to sealnic_tls_rx_answer(), for TLS_SYNC is the only
+ * command that is sent in this way.  Half of the ring is left to those who wait.
+ *
+ * Context: process or softirq
+ * Return: 0, -EBUSY if there is no room, or -EIO if the device does not run;
+ *	nobody is told then
+ */
+int sealnic_cmd_post(struct sealnic *sn, struct sealnic_cmd *cmd)
+{
+	struct sealnic_cmdq *q = &sn->cmdq;
+	int err = 0;
+
+	spin_lock_bh(&q->lock);
+	/* Places are taken and given back in order */
+	if (!q->up)
+		err = -EIO;
+	else if (q->wait[(q->prod + SEALNIC_CMD_RING / 2) & SEALNIC_CMD_MASK])
+		err = -EBUSY;
+	else
+		sealnic_cmd_enter(sn, cmd, &sealnic_cmd_nobody);
+	spin_unlock_bh(&q->lock);
+
+	if (!err)
+		sealnic_doorbell(sn, SEALNIC_VEC_CONTROL);
 	return err;
 }
 
@@ -212,8 +266,14 @@ static void sealnic_event_cmd(struct sealnic *sn,
 	if (wait) {
 		memzero_explicit(&q->cmd[tag], sizeof(q->cmd[tag]));
 		q->wait[tag] = NULL;
-		wait->event = *event;
-		complete(&wait->done);
+		if (wait == &sealnic_cmd_nobody) {
+			u32 status = le32_to_cpu(event->status);
+
+			sealnic_tls_rx_answer(sn, sealnic_cmd_errno(status));
+		} else {
+			wait->event = *event;
+			complete(&wait->done);
+		}
 		wake_up(&q->room);
 	} else {
 		atomic64_inc(&sn->events_unknown);

@@ -474,6 +474,19 @@ static const struct sealnic_counter sealnic_hw_counters[] = {
 	SEALNIC_HW(tls_tx_unexpected),
 	SEALNIC_HW(tls_tx_malformed),
 	SEALNIC_HW(tls_tx_no_ctx),
+	SEALNIC_HW(tls_rx_ctx),
+	SEALNIC_HW(tls_rx_records),
+	SEALNIC_HW(tls_rx_bytes),
+	SEALNIC_HW(tls_rx_packets),
+	SEALNIC_HW(tls_rx_skip),
+	SEALNIC_HW(tls_rx_skip_bytes),
+	SEALNIC_HW(tls_rx_auth_bad),
+	SEALNIC_HW(tls_rx_gap),
+	SEALNIC_HW(tls_rx_lost),
+	SEALNIC_HW(tls_rx_found),
+	SEALNIC_HW(tls_rx_resync_ask),
+	SEALNIC_HW(tls_rx_resync_ok),
+	SEALNIC_HW(tls_rx_resync_stale),
 };
 
 static_assert(ARRAY_SIZE(sealnic_hw_counters) * sizeof(__le64) ==
@@ -525,7 +538,7 @@ static int sealnic_stat_count(struct sealnic *sn)
 	return ARRAY_SIZE(sealnic_hw_counters) +
 	       ARRAY_SIZE(sealnic_drv_counters) +
 	       (1 + sn->max_qp) * SEALNIC_QP_COUNTERS +
-	       sealnic_tls_stat_count(sn);
+	       sealnic_tls_stat_count(sn) + sealnic_tls_rx_stat_count(sn);
 }
 
 static void sealnic_stat_strings(struct sealnic *sn, u8 *p)
@@ -539,6 +552,7 @@ static void sealnic_stat_strings(struct sealnic *sn, u8 *p)
 	for (i = 0; i < ARRAY_SIZE(sealnic_drv_counters); i++)
 		ethtool_puts(&p, sealnic_drv_counters[i].name);
 	sealnic_tls_stat_strings(sn, &p);
+	sealnic_tls_rx_stat_strings(sn, &p);
 	for (i = 0; i < ARRAY_SIZE(sealnic_hw_counters); i++)
 		ethtool_sprintf(&p, "hw_%s", sealnic_hw_counters[i].name);
 	for (q = 0; q < sn->max_qp; q++) {
@@ -601,6 +615,8 @@ static void sealnic_get_ethtool_stats(struct net_device *netdev,
 
 	sealnic_tls_stats(sn, data);
 	data += sealnic_tls_stat_count(sn);
+	sealnic_tls_rx_stats(sn, data);
+	data += sealnic_tls_rx_stat_count(sn);
 
 	sealnic_hw_stats(sn, data);
 	qps = data + ARRAY_SIZE(sealnic_hw_counters);

@@ -259,6 +259,7 @@ int sealnic_reset(struct sealnic *sn)
 	clear_bit(SEALNIC_DEV_FAULT, &sn->state);
 	/* Before there can be new contexts, which are to stay */
 	sealnic_tls_reset_done(sn);
+	sealnic_tls_rx_reset_done(sn);
 	err = sealnic_cmdq_start(sn);
 	if (err)
 		goto err_dead;
@@ -269,6 +270,7 @@ int sealnic_reset(struct sealnic *sn)
 		err = sealnic_prepare(sn);
 	if (err)
 		goto err_again;
+	sealnic_tls_rx_readd(sn);
 	if (running)
 		sealnic_go(sn);
 	netif_device_attach(sn->netdev);

@@ -14,6 +14,7 @@
 
 #include "sealnic.h"
 #include "sealnic_io.h"
+#include "sealnic_tls.h"
 
 #define SEALNIC_RX_HEADROOM	(NET_SKB_PAD + NET_IP_ALIGN)
 #define SEALNIC_RX_LEN							\
@@ -230,6 +231,8 @@ static void sealnic_rx_deliver(struct sealnic_rx_ring *ring,
 				       le16_to_cpu(rxc->vlan_tci));
 	skb_record_rx_queue(skb, qp->id);
 	skb->protocol = eth_type_trans(skb, netdev);
+	if (rxc->tls_ctx)
+		sealnic_tls_rx(ring, skb, rxc);
 	napi_gro_receive(&qp->napi, skb);
 }
 

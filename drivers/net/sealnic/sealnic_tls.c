@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * TLS transmit offload: owns the device's connection contexts and the repair
- * of packets that are not the one the device expects.
+ * TLS offload: what the core calls, and the transmit direction, which owns the
+ * contexts that seal and the repair of packets that are not the one that the
+ * device expects.  The receive direction is in sealnic_tls_rx.c.
  *
  * A context belongs to one transmit queue (sealnic_tls_queue()), so that the
  * queue's lock keeps its packets in order and guards tls->next_seq.
  */
 #include <linux/ethtool.h>
 #include <linux/hash.h>
+#include <linux/property.h>
 #include <linux/tcp.h>
 #include <linux/unaligned.h>
 #include <linux/xarray.h>
@@ -147,7 +149,14 @@ static void sealnic_tls_count(struct sealnic_tx_ring *ring, enum sealnic_tls_cou
 	u64_stats_update_end(&queue->sync);
 }
 
-static void sealnic_tls_remove(struct sealnic *sn, u32 id)
+/**
+ * sealnic_tls_remove() - make the device forget a context
+ * @sn: device
+ * @id: of the context
+ *
+ * Context: process
+ */
+void sealnic_tls_remove(struct sealnic *sn, u32 id)
 {
 	struct sealnic_cmd cmd = {
 		.opcode = cpu_to_le16(SEALNIC_CMD_TLS_DEL),
@@ -203,12 +212,28 @@ failed:
 	return err;
 }
 
-static int sealnic_tls_cmd_init(struct sealnic_cmd *cmd, struct tls_crypto_info *info)
+/**
+ * sealnic_tls_cmd_init() - the command that adds a context
+ * @sn: device
+ * @cmd: command, zeroed
+ * @direction: of the context
+ * @info: key, nonce and first record number
+ *
+ * The core's structures for TLS 1.2 and 1.3 are the same, and so are the
+ * device's: four bytes of salt, then the eight that a TLS 1.2 record carries
+ * and that are the rest of the nonce in TLS 1.3.
+ *
+ * Return: 0, or -EOPNOTSUPP if the device cannot do it
+ */
+int sealnic_tls_cmd_init(struct sealnic *sn, struct sealnic_cmd *cmd,
+			 enum sealnic_tls_dir direction,
+			 struct tls_crypto_info *info)
 {
-	cmd->opcode = cpu_to_le16(SEALNIC_CMD_TLS_ADD);
-	cmd->tls_add.direction = SEALNIC_TLS_TX;
-	if (info->version != TLS_1_2_VERSION)
+	if (info->version != TLS_1_2_VERSION &&
+	    !(info->version == TLS_1_3_VERSION && (sn->features & SEALNIC_F_TLS_13)))
 		return -EOPNOTSUPP;
+	cmd->opcode = cpu_to_le16(SEALNIC_CMD_TLS_ADD);
+	cmd->tls_add.direction = direction;
 	cmd->tls_add.version = cpu_to_le16(info->version);
 
 	switch (info->cipher_type) {
@@ -249,8 +274,8 @@ static int sealnic_tls_dev_add(struct net_device *netdev, struct sock *sk,
 	struct sealnic_tls *tls;
 	int err;
 
-	if (direction != TLS_OFFLOAD_CTX_DIR_TX)
-		return -EOPNOTSUPP;
+	if (direction == TLS_OFFLOAD_CTX_DIR_RX)
+		return sealnic_tls_rx_add(sn, sk, info, start_seq);
 	tls = kzalloc(sizeof(*tls), GFP_KERNEL);
 	if (!tls) {
 		sealnic_tls_event(sn, SEALNIC_TLS_ADD_FAILED);
@@ -258,7 +283,7 @@ static int sealnic_tls_dev_add(struct net_device *netdev, struct sock *sk,
 	}
 	INIT_LIST_HEAD(&tls->list);
 	tls->queue = reciprocal_scale(hash_ptr(tls, 32), netdev->real_num_tx_queues);
-	err = sealnic_tls_cmd_init(&tls->cmd, info);
+	err = sealnic_tls_cmd_init(sn, &tls->cmd, SEALNIC_TLS_TX, info);
 	if (err)
 		goto free;
 
@@ -283,7 +308,10 @@ free:
 	return err;
 }
 
-/* The core lets go of a connection; no packet of it is on its way to us */
+/*
+ * The core lets go of a connection's direction.  If that is transmit, no packet
+ * of it is on its way to us.
+ */
 static void sealnic_tls_dev_del(struct net_device *netdev, struct tls_context *ctx,
 				enum tls_offload_ctx_dir direction)
 {
@@ -292,8 +320,10 @@ static void sealnic_tls_dev_del(struct net_device *netdev, struct tls_context *c
 	struct sealnic_tls_priv *priv;
 	struct sealnic_tls *tls;
 
-	if (direction != TLS_OFFLOAD_CTX_DIR_TX)
+	if (direction == TLS_OFFLOAD_CTX_DIR_RX) {
+		sealnic_tls_rx_del(sn, ctx);
 		return;
+	}
 	priv = sealnic_tls_priv(ctx);
 	tls = priv->tls;
 	priv->tls = NULL;
@@ -311,9 +341,9 @@ static void sealnic_tls_dev_del(struct net_device *netdev, struct tls_context *c
 }
 
 /*
- * The core is about to send record @rcd_sn at @seq and was asked, by
+ * Transmit: the core is about to send record @rcd_sn at @seq and was asked, by
  * sealnic_tls_xmit(), to tell: the moment to give the device a context that
- * a reset took from it.
+ * a reset took from it.  Receive: it answers sealnic_tls_rx().
  */
 static int sealnic_tls_dev_resync(struct net_device *netdev, struct sock *sk, u32 seq,
 				  u8 *rcd_sn, enum tls_offload_ctx_dir direction)
@@ -322,8 +352,8 @@ static int sealnic_tls_dev_resync(struct net_device *netdev, struct sock *sk, u3
 	struct sealnic_tls *tls;
 	int err;
 
-	if (direction != TLS_OFFLOAD_CTX_DIR_TX)
-		return -EOPNOTSUPP;
+	if (direction == TLS_OFFLOAD_CTX_DIR_RX)
+		return sealnic_tls_rx_resync(sn, sk, seq, get_unaligned_be64(rcd_sn));
 	tls = sealnic_tls_priv(tls_get_ctx(sk))->tls;
 	if (READ_ONCE(tls->id))
 		return 0;
@@ -610,18 +640,62 @@ void sealnic_tls_reset_done(struct sealnic *sn)
 	spin_unlock_bh(&dev->lock);
 }
 
+/*
+ * How a driver says that it may be given keys of TLS 1.3, which the kernel's
+ * own tls.ko never does: by a property of the device that the core looks for.
+ * Where somebody else has already given the device a software node there is no
+ * place for ours, and TLS 1.3 stays in software.
+ */
+static const struct property_entry sealnic_tls_properties[] = {
+	PROPERTY_ENTRY_BOOL("tls-offload-1.3"),
+	{ }
+};
+
+static int sealnic_tls_node_add(struct sealnic *sn)
+{
+	struct device *dev = &sn->pdev->dev;
+	struct fwnode_handle *node;
+	int err;
+
+	if (!(sn->features & SEALNIC_F_TLS_13))
+		return 0;
+	node = fwnode_create_software_node(sealnic_tls_properties, NULL);
+	if (IS_ERR(node))
+		return PTR_ERR(node);
+	err = device_add_software_node(dev, to_software_node(node));
+	if (err) {
+		fwnode_remove_software_node(node);
+		if (err != -EBUSY)
+			return err;
+		dev_notice(dev, "has a software node of somebody else's: no offload of TLS 1.3\n");
+		return 0;
+	}
+	sn->tls_node = node;
+	return 0;
+}
+
+static void sealnic_tls_node_remove(struct sealnic *sn)
+{
+	if (!sn->tls_node)
+		return;
+	device_remove_software_node(&sn->pdev->dev);
+	fwnode_remove_software_node(sn->tls_node);
+	sn->tls_node = NULL;
+}
+
 /**
  * sealnic_tls_init() - offer TLS offload, if the device does
  * @sn: the device, before its netdev is registered
  *
- * Return: 0 or -ENOMEM.
+ * Return: 0 or negative errno; sealnic_tls_fini() cleans up in any case
  */
 int sealnic_tls_init(struct sealnic *sn)
 {
-	const u64 need = SEALNIC_F_TLS_TX | SEALNIC_F_TLS_12 | SEALNIC_F_AES128_GCM |
-			 SEALNIC_F_AES256_GCM;
+	const u64 need = SEALNIC_F_TLS_12 | SEALNIC_F_AES128_GCM | SEALNIC_F_AES256_GCM;
+	netdev_features_t features = 0;
 	struct sealnic_tls_dev *dev;
 	unsigned int i;
+	int err;
 
 	dev = kzalloc(sizeof(*dev), GFP_KERNEL);
 	if (!dev)
@@ -632,12 +706,22 @@ int sealnic_tls_init(struct sealnic *sn)
 	for (i = 0; i < ARRAY_SIZE(dev->queue); i++)
 		u64_stats_init(&dev->queue[i].sync);
 	sn->tls = dev;
+	err = sealnic_tls_rx_init(sn);
+	if (err)
+		return err;
+
 	if ((sn->features & need) != need)
 		return 0;
+	if (sn->features & SEALNIC_F_TLS_TX)
+		features |= NETIF_F_HW_TLS_TX;
+	if (sn->features & SEALNIC_F_TLS_RX)
+		features |= NETIF_F_HW_TLS_RX;
+	if (!features)
+		return 0;
 	sn->netdev->tlsdev_ops = &sealnic_tlsdev_ops;
-	sn->netdev->hw_features |= NETIF_F_HW_TLS_TX;
-	sn->netdev->features |= NETIF_F_HW_TLS_TX;
-	return 0;
+	sn->netdev->hw_features |= features;
+	sn->netdev->features |= features;
+	return sealnic_tls_node_add(sn);
 }
 
 /**
@@ -648,6 +732,8 @@ void sealnic_tls_fini(struct sealnic *sn)
 {
 	struct sealnic_tls_dev *dev = sn->tls;
 
+	sealnic_tls_node_remove(sn);
+	sealnic_tls_rx_fini(sn);
 	if (!dev)
 		return;
 	xa_destroy(&dev->ids);

@@ -24,13 +24,13 @@ MODEL_PARTS = $(filter-out %/main.c,$(MODEL))
 FIRMWARE_TESTS = $(wildcard tests/fw_*_test.c)
 MODEL_TESTS = $(wildcard tests/model_*_test.c)
 # The kTLS tests run in a guest, all over one reference record layer; ktls_fuzz is no libFuzzer target.
-KTLS_TESTS = $(wildcard tests/ktls_test.c tests/ktls_fuzz.c)
-KTLS_REF = $(wildcard tests/ktls_ref.c)
+KTLS_TESTS = $(wildcard tests/ktls_test.c tests/ktls_fuzz.c tests/ktls_kernel_test.c)
+KTLS_REF = $(wildcard tests/ktls_ref.c tests/ktls_frame.c)
 FUZZERS = $(filter-out $(KTLS_TESTS),$(wildcard tests/*_fuzz.c))
 # The host that the firmware finds around it in tests.
 HARNESS = tests/fw_harness.c
-# Shared objects, for QEMU to load. tests/bench.sh builds its plugin for the QEMU that it finds.
-PRELOADS = tests/ivshmem-unplug.c
+# Shared objects to preload: into QEMU, into a guest's program. tests/bench.sh builds its plugin for the QEMU that it finds.
+PRELOADS = tests/ivshmem-unplug.c tests/connect-elsewhere.c
 PLUGINS = tests/insn_count.c
 # The device without a VM: the firmware as it goes into the model, and the model's crypto.
 BENCHES = $(wildcard tests/*_bench.c)
@@ -68,15 +68,20 @@ model:	## build/sealnic-model, the emulated NIC
 	@$(MAKE) -s build/sealnic-model
 
 .PHONY: tests
-tests:	## the programs that the test scripts use, in build/tests
+tests:	## what the test scripts use: programs, in build/tests, and a kernel module, in tests/ktls_kernel
 	@tests/setup.sh need build
 	@$(MAKE) -s $(PROGRAMS:%.c=build/%) $(PRELOADS:%.c=build/%.so)
+	@$(MAKE) -s -C "$$(tests/setup.sh kdir)" M=$(CURDIR)/tests/ktls_kernel modules
 
 .PHONY: all
 all: modules model tests	## modules, model and tests
 
+.PHONY: setup-demo
+setup-demo:
+	@tests/setup.sh build demo
+
 .PHONY: demo
-demo: setup all	## a TLS download sealed by the NIC, in a VM
+demo: setup-demo all	## TLS sealed and opened by the NIC, in a VM
 	@tests/demo.sh
 
 .PHONY: bench
@@ -96,7 +101,7 @@ check-host:	## the tests that need no VM
 	@tests/check.sh modules host riscv fuzz
 
 .PHONY: check-vm
-check-vm: setup all	## the tests in a VM (TESTS="vm_boot ..." for some)
+check-vm: setup all	## the tests in a VM (TESTS="vm_boot ..." for some, JOBS=1 for one VM at a time)
 	@tests/setup.sh build check
 	@tests/check.sh vm
 
@@ -109,7 +114,7 @@ check-debug: setup all	## the tests in a VM whose kernel has KASAN, lockdep, kme
 .PHONY: clean
 clean:	## remove what was built, but neither what was fetched nor the debug kernel
 	@rm -rf $(filter-out build/kernel build/guest build/guest-trixie build/busybox build/debug-kernel,$(wildcard build/*))
-	@find drivers net \( -name '*.o' -o -name '*.ko' -o -name '*.mod' -o -name '*.mod.c' -o -name '.*.cmd' -o -name '.*.d' \
+	@find drivers net tests/ktls_kernel \( -name '*.o' -o -name '*.ko' -o -name '*.mod' -o -name '*.mod.c' -o -name '.*.cmd' -o -name '.*.d' \
 		-o -name Module.symvers -o -name modules.order \) -delete 2>/dev/null; true
 
 .PHONY: distclean
@@ -158,7 +163,7 @@ build/tests/%: tests/%.c
 	@mkdir -p $(@D)
 	@$(CC) $(CFLAGS) $(DEPFLAGS) -o $@ $< $(TEST_LIBS)
 
-$(KTLS_TESTS:%.c=build/%): build/tests/%: tests/%.c $(KTLS_REF) tests/ktls_ref.h
+$(KTLS_TESTS:%.c=build/%): build/tests/%: tests/%.c $(KTLS_REF) $(wildcard tests/ktls_*.h tests/ktls_kernel/*.h)
 	@mkdir -p $(@D)
 	@$(CC) $(CFLAGS) -o $@ $(filter %.c,$^) $(TEST_LIBS)
 

@@ -3,16 +3,18 @@
 #
 # The guest's part of make bench.  "insns": each transfer between two markers,
 # named in /out/runs in the order that they are run.  "rate": transfers and
-# context adds by the clock, in /out/rates.  "ktls": what system calls on TLS
+# context adds by the clock, in /out/rates, all of them with our tls.ko.  "ktls": what system calls on TLS
 # sockets take with the kernel's own tls module, in /out/stock, and with ours, in
 # /out/ours; neither NIC nor driver.
 set -euo pipefail
 # shellcheck source=tests/guest-lib.sh
 . "$SEALNIC_REPO/tests/guest-lib.sh"
 tool=$SEALNIC_REPO/build/tests/tcp_tool
-mb=${BENCH_MB:-64}
+mb=${BENCH_MB:-32}
 
 die() { echo "bench: $*"; exit 1; }
+nic_stat() { ethtool -S sn0 | sed -n "s/^ *$1: //p"; }
+tls_stat() { sed -n "s/^$1[[:space:]]\+//p" /proc/net/tls_stat; }
 
 if [ "$1" = ktls ]; then
 	ip link set lo up
@@ -24,6 +26,8 @@ if [ "$1" = ktls ]; then
 	exit
 fi
 
+modprobe -q -a aesni-intel ghash-clmulni-intel gcm
+insmod "$SEALNIC_MODULES/net/tls/tls.ko" || die "tls.ko does not load"
 load_driver || die "sealnic.ko does not load"
 two_ns || die "the two NICs do not come up"
 
@@ -38,13 +42,32 @@ transfer() { # transfer NAME OPTIONS...
 	local name=$1
 	shift
 	case $name in
-	hw*) ethtool -K sn0 tls-hw-tx-offload on ;;
-	sw*) ethtool -K sn0 tls-hw-tx-offload off ;;
+	hw*) ethtool -K sn0 tls-hw-tx-offload on tls-hw-rx-offload on ;;
+	sw*) ethtool -K sn0 tls-hw-tx-offload off tls-hw-rx-offload off ;;
 	esac
+	if [[ $name == *recv ]]; then receive "$name" "$@"; return; fi
 	taskset -c 0 "$tool" send 10.0.0.2 5000 --bytes ${mb}M "$@" >/srv/result || die "$name: $(cat /srv/result)"
 }
 
-tls=(--tls 1.2 --cipher aes128)
+# The peer sends sealed records in any case, so that it is as fast for those that take them as they come. It seals them
+# itself where instructions are counted; by the clock its NIC does, as it would be what takes the time.
+sealer=()
+[ "$1" = rate ] || sealer=(--tls-user)
+port=5100
+receive() { # receive NAME [--ktls] [OPTIONS...]
+	local name=$1 receiver
+	shift
+	port=$((port + 1))
+	taskset -c 0 "$tool" recv $port --blind --ready "${tls[@]}" "$@" >/srv/result 2>&1 &
+	receiver=$!
+	wait_for 10 listens $port || die "$name: nobody listens"
+	far taskset -c 1 "$tool" send 10.0.0.1 $port --bytes ${mb}M --ready "${tls[@]}" "${sealer[@]}" >/srv/sent ||
+		die "$name: $(cat /srv/sent)"
+	wait $receiver || die "$name: $(cat /srv/result)"
+}
+listens() { ss -ltnH "sport = :$1" | grep -q .; }
+
+tls=(--tls 1.3 --cipher aes128)
 case $1 in
 insns)
 	for round in 1 2 3; do
@@ -55,11 +78,15 @@ insns)
 		done <<-RUNS
 			tcp_send
 			hw_send ${tls[*]}
+			hw12_send --tls 1.2 --cipher aes128
 			sw_send ${tls[*]}
 			tcp_sendfile --sendfile /srv/file
-			hw_sendfile ${tls[*]} --sendfile /srv/file --zerocopy
-			hw_sendfile_copy ${tls[*]} --sendfile /srv/file
+			hw_sendfile ${tls[*]} --sendfile /srv/file
+			hw_zc_sendfile ${tls[*]} --sendfile /srv/file --zerocopy
 			sw_sendfile ${tls[*]} --sendfile /srv/file
+			tcp_recv
+			hw_recv --ktls
+			sw_recv --ktls
 		RUNS
 		echo "round $round of 3"
 	done
@@ -69,17 +96,39 @@ rate)
 		for name in tcp hw sw; do
 			options=("${tls[@]}")
 			[ $name != tcp ] || options=()
-			transfer $name "${options[@]}"
-			sed -n "s/.*\"mb_per_s\": *\([0-9.]*\).*/$name \1/p" /srv/result >>/out/rates
+			transfer ${name}_send "${options[@]}"
+			sed -n "s/.*\"mb_per_s\": *\([0-9.]*\).*/${name}_tx \1/p" /srv/result >>/out/rates
+			[ $name = tcp ] || transfer ${name}_recv --ktls
+			[ $name = tcp ] || sed -n "s/.*\"bytes\":\([0-9]*\).*\"seconds\":\([0-9.]*\).*/\1 \2/p" /srv/result |
+				awk -v name=${name}_rx '{ print name, $1 / $2 / 1e6 }' >>/out/rates
 		done
 		echo "round $round of 3"
 	done
-	ethtool -K sn0 tls-hw-tx-offload on
+	ethtool -K sn0 tls-hw-tx-offload on tls-hw-rx-offload on
+	# What loss costs: how much of the bytes software seals, how many records the NIC opens, and how fast it is beside
+	# plain TCP
+	for round in 1 2 3; do
+		model "wire loss=1 seed=$round" >/dev/null
+		transfer tcp_send
+		sed -n "s/.*\"mb_per_s\": *\([0-9.]*\).*/loss_tcp \1/p" /srv/result >>/out/rates
+		was=$(nic_stat tx_tls_sw_fallback_bytes) sealed=$(nic_stat hw_tls_tx_bytes)
+		transfer hw_send "${tls[@]}"
+		sed -n "s/.*\"mb_per_s\": *\([0-9.]*\).*/loss_hw \1/p" /srv/result >>/out/rates
+		was=$(($(nic_stat tx_tls_sw_fallback_bytes) - was)) sealed=$(($(nic_stat hw_tls_tx_bytes) - sealed))
+		awk -v sw=$was -v hw=$sealed 'BEGIN { print "loss_tx_sw_share", sw / (sw + hw) }' >>/out/rates
+		was=$(tls_stat TlsRxDeviceRecords)
+		transfer hw_recv --ktls
+		awk -v n=$(($(tls_stat TlsRxDeviceRecords) - was)) -v all=$((mb << 6)) \
+			'BEGIN { print "loss_rx_hw_share", n / all }' >>/out/rates
+		model "wire clear" >/dev/null
+	done
 	# The first round of all pays for the kernel's first look at its AES-GCM.
 	"$SEALNIC_REPO/build/tests/tls_adds" 10.0.0.2 5000 200 >/dev/null
 	for round in 1 2 3; do
-		"$SEALNIC_REPO/build/tests/tls_adds" 10.0.0.2 5000 500 | sed -n 's/.*"adds_per_s": *\([0-9.]*\).*/adds \1/p' >>/out/rates
+		"$SEALNIC_REPO/build/tests/tls_adds" 10.0.0.2 5000 500 | tee -a /out/adds |
+			sed -n 's/.*"adds_per_s": *\([0-9.]*\).*"dels_per_s": *\([0-9.]*\).*/adds \1\ndels \2/p' >>/out/rates
 	done
+	sed -n 's/.*"bytes_per_connection": *\([0-9.]*\).*/conn_bytes \1/p' /out/adds | tail -n 1 >>/out/rates
 
 	;;
 esac

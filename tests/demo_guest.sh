@@ -2,7 +2,10 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # The guest's part of make demo: nginx at 10.0.0.1 behind the sealnic, curl at
-# the far end.  Leaves one file of name=value lines a download in /out.
+# the far end, which downloads and uploads.  The NIC opens an upload of TLS 1.2
+# for nginx; its OpenSSL 3.0 leaves receiving TLS 1.3 to no kernel, so what the
+# far end sends there goes to Debian 13's OpenSSL.  Leaves one file of
+# name=value lines a transfer in /out.
 set -euo pipefail
 # shellcheck source=tests/guest-lib.sh
 . "$SEALNIC_REPO/tests/guest-lib.sh"
@@ -10,15 +13,20 @@ dir=$1
 
 die() { echo "demo: $*"; exit 1; }
 
+modprobe -q -a aesni-intel ghash-clmulni-intel gcm
+insmod "$SEALNIC_MODULES/net/tls/tls.ko" || die "tls.ko does not load"
 load_driver || die "sealnic.ko does not load"
 two_ns || die "the two NICs do not come up"
 cpu_per_side
-ethtool -k sn0 | grep -q '^tls-hw-tx-offload: on' || die "the NIC does not offer TLS offload"
+for way in tx rx; do
+	ethtool -k sn0 | grep -q "^tls-hw-$way-offload: on" || die "the NIC does not offer TLS offload ($way)"
+done
 
 # Without KVM, AES-GCM by AVX is twice as slow as without: spare curl that.
 export OPENSSL_ia32cap='~0x1000000000000000'
 
-mkdir -p /srv/www /var/log/nginx /var/lib/nginx
+mkdir -p /srv/www/up /var/log/nginx /var/lib/nginx
+chmod 777 /srv/www/up
 cp "$dir/file" /srv/www/file
 cat >/srv/nginx.conf <<CONF
 worker_processes 1;
@@ -30,25 +38,35 @@ http {
 	sendfile on;
 	ssl_certificate $dir/cert.pem;
 	ssl_certificate_key $dir/key.pem;
-	ssl_protocols TLSv1.2;
+	ssl_protocols TLSv1.2 TLSv1.3;
 	ssl_conf_command Options KTLS;
-	server { listen 10.0.0.1:80; listen 10.0.0.1:443 ssl; root /srv/www; }
+	client_max_body_size 0;
+	server {
+		listen 10.0.0.1:80; listen 10.0.0.1:443 ssl; root /srv/www;
+		location /up/ { dav_methods PUT; client_body_temp_path /srv/www/up; }
+	}
 }
 CONF
 taskset -c 0 nginx -c /srv/nginx.conf || die "nginx does not start: $(cat /srv/nginx.log)"
 
 stat() { ethtool -S sn0 | sed -n "s/^ *$1: //p"; }
-tls_stat() { sed -n "s/^$1[[:space:]]*//p" /proc/net/tls_stat; }
+tls_stat() { sed -n "s/^$1[[:space:]]\+//p" /proc/net/tls_stat; }
 # Seconds that both CPUs were busy: user, nice, system, irq, softirq
 busy() { awk '/^cpu / { print $2 + $3 + $4 + $7 + $8 }' /proc/stat; }
 
-download() { # download NAME URL CURL-OPTIONS...
-	local name=$1 url=$2 bytes records cpu size time device
+openssl3=(openssl)
+tree=$SEALNIC_REPO/build/guest-trixie
+[ ! -x "$tree/usr/bin/openssl" ] ||
+	openssl3=("$tree/usr/lib64/ld-linux-x86-64.so.2" --library-path "$tree/usr/lib/x86_64-linux-gnu" "$tree/usr/bin/openssl")
+printf 'openssl_conf = a\n[a]\nssl_conf = b\n[b]\nsystem_default = c\n[c]\nOptions = KTLS\n' >/srv/ktls.cnf
+
+# run NAME WAY COMMAND...: the command prints bytes and seconds, and leaves in /srv/got what arrived
+run() {
+	local name=$1 way=$2 bytes records cpu size time
 	shift 2
 	model "pcap start $dir/$name.pcap"
-	bytes=$(stat hw_tls_tx_bytes) records=$(stat hw_tls_tx_records) cpu=$(busy) device=$(tls_stat TlsTxDevice)
-	far taskset -c 1 curl -sS --cacert "$dir/cert.pem" "$@" -o /srv/got -w '%{size_download} %{time_total}\n' "$url" >/srv/time ||
-		die "$name: curl failed"
+	bytes=$(stat hw_tls_${way}_bytes) records=$(stat hw_tls_${way}_records) cpu=$(busy)
+	"$@" >/srv/time || die "$name: failed"
 	cpu=$(($(busy) - cpu))
 	model "pcap stop"
 	read -r size time </srv/time
@@ -56,27 +74,62 @@ download() { # download NAME URL CURL-OPTIONS...
 	cp /srv/got "/out/$name.file"
 	{
 		echo "bytes=$size"
-		echo "nic_bytes=$(($(stat hw_tls_tx_bytes) - bytes))"
-		echo "nic_records=$(($(stat hw_tls_tx_records) - records))"
-		echo "device_sockets=$(($(tls_stat TlsTxDevice) - device))"
+		echo "nic_bytes=$(($(stat hw_tls_${way}_bytes) - bytes))"
+		echo "nic_records=$(($(stat hw_tls_${way}_records) - records))"
 		awk -v n="$size" -v t="$time" -v c="$cpu" -v hz="$(getconf CLK_TCK)" \
 			'BEGIN { printf "mb_per_s=%.1f\ncpu_s=%.2f\n", n / t / 1e6, c / hz }'
 	} >"/out/$name.run"
 }
 
+far_curl() { far taskset -c 1 curl -sS --cacert "$dir/cert.pem" "$@"; }
+download() { # download URL CURL-OPTIONS...
+	local url=$1
+	shift
+	far_curl "$@" -o /srv/got -w '%{size_download} %{time_total}\n' "$url"
+}
+
+upload() { # upload CURL-OPTIONS...
+	rm -f /srv/www/up/file
+	far_curl "$@" -T /srv/www/file -w '%{size_upload} %{time_total}\n' -o /dev/null https://10.0.0.1/up/file &&
+		mv /srv/www/up/file /srv/got
+}
+
+# To OpenSSL 3.5 behind the NIC, from one at the far end that seals by itself
+fetched() { # fetched CIPHERSUITE
+	local begin server
+	(cd /srv/www && exec ip netns exec far taskset -c 1 openssl s_server -accept 444 -naccept 1 -WWW -quiet -tls1_3 -ciphersuites "$1" \
+		-cert "$dir/cert.pem" -key "$dir/key.pem") >/srv/s_server.log 2>&1 </dev/null &
+	server=$!
+	wait_for 10 listens_444 || return 1
+	begin=$(date +%s.%N)
+	printf 'GET /file HTTP/1.0\r\n\r\n' | OPENSSL_CONF=/srv/ktls.cnf taskset -c 0 "${openssl3[@]}" s_client -connect 10.0.0.2:444 \
+		-quiet -tls1_3 2>/srv/s_client.log | tail -c "$(stat_size /srv/www/file)" >/srv/got
+	wait $server || :
+	awk -v n="$(stat_size /srv/got)" -v a="$begin" -v b="$(date +%s.%N)" 'BEGIN { print n, b - a }'
+}
+listens_444() { far ss -ltnH 'sport = :444' | grep -q .; }
+stat_size() { command stat -c %s "$1"; }
+
 # The first connections of each kind wait for the kernel to load its AES-GCM.
 for offload in off on; do
-	ethtool -K sn0 tls-hw-tx-offload $offload
-	far curl -sS --cacert "$dir/cert.pem" --tls-max 1.2 -r 0-99 -o /dev/null https://10.0.0.1/file || die "no TLS at all"
+	ethtool -K sn0 tls-hw-tx-offload $offload tls-hw-rx-offload $offload
+	far_curl -r 0-99 -o /dev/null https://10.0.0.1/file || die "no TLS at all"
 done
 
+declare -A v12=([128]=ECDHE-ECDSA-AES128-GCM-SHA256 [256]=ECDHE-ECDSA-AES256-GCM-SHA384)
+declare -A v13=([128]=TLS_AES_128_GCM_SHA256 [256]=TLS_AES_256_GCM_SHA384)
 echo "plain HTTP"
-download plain http://10.0.0.1/file
+run plain tx download http://10.0.0.1/file
 for offload in on off; do
-	ethtool -K sn0 tls-hw-tx-offload $offload
+	ethtool -K sn0 tls-hw-tx-offload $offload tls-hw-rx-offload $offload
 	for bits in 128 256; do
-		echo "AES$bits-GCM, offload $offload"
-		download $bits-$offload https://10.0.0.1/file --tls-max 1.2 --ciphers "ECDHE-ECDSA-AES$bits-GCM-SHA$((bits == 128 ? 256 : 384))"
+		echo "sending, AES$bits-GCM, offload $offload"
+		run tx-1.2-$bits-$offload tx download https://10.0.0.1/file --tls-max 1.2 --ciphers "${v12[$bits]}"
+		[ $bits-$offload = 256-off ] ||
+			run tx-1.3-$bits-$offload tx download https://10.0.0.1/file --tlsv1.3 --tls13-ciphers "${v13[$bits]}"
 	done
+	echo "receiving, offload $offload"
+	[ $offload = off ] || run rx-1.2-128-$offload rx upload --tls-max 1.2 --ciphers "${v12[128]}"
+	run rx-1.3-128-$offload rx fetched "${v13[128]}"
 done
 [ -z "$(dmesg | grep -E "$dmesg_reports" | grep -vE "$dmesg_harmless")" ] || die "the kernel complained: $(dmesg | tail -n 40)"

@@ -41,7 +41,7 @@ if [ "${1:-}" != stage2 ]; then
 fi
 
 # Last, busybox has what a small machine lacks: ping, for one.
-export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/run/applets HOME=/root TERM=dumb LC_ALL=C.UTF-8
+export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/run/applets HOME=/root TERM=dumb LC_ALL=C
 mkdir -p /dev/pts /dev/shm /run/lock /run/applets
 for fd in fd:fd stdin:fd/0 stdout:fd/1 stderr:fd/2; do ln -s "/proc/self/${fd#*:}" "/dev/${fd%%:*}"; done
 /run/busybox --install -s /run/applets
@@ -49,6 +49,9 @@ mount -t devpts devpts /dev/pts
 mount -t tmpfs -o mode=1777 tmpfs /dev/shm
 mount -t debugfs debugfs /sys/kernel/debug
 mount -t tracefs tracefs /sys/kernel/tracing 2>/dev/null
+# Each time that a program starts, each of its files is opened over 9p, if it is not in the overlay's own memory. For the
+# same reason LC_ALL is C, which needs no files.
+xargs touch -c </out/.vm/programs
 # The kernel's modules, unless it is the one that the host has installed too.
 modules=/lib/modules/$(uname -r)
 # shellcheck disable=SC3013 # dash and busybox know -ef

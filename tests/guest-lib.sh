@@ -203,6 +203,40 @@ two_ns() {
 	fi
 }
 
+four_nics() { [ "$(nics | wc -l)" = 4 ]; }
+
+# four_ns: of four ports on two wires (vm.sh --ports 4, wires 0:1 and 2:3) the first and third become sn0 and sn2 here, with
+# 10.0.0.1 and 10.0.2.1, the others sn1 and sn3 in far, with 10.0.0.2 and 10.0.2.2, and likewise fd00:N::. One address of
+# each end is behind both wires: what goes from 10.9.0.1 to 10.9.0.2, or fd09::1 to fd09::2, goes as the route says that
+# the script makes; what comes back comes by the first wire.
+four_ns() {
+	local names i
+	wait_for 10 four_nics || { echo "there are $(nics | wc -l) sealnic netdevs, not 4" >&2; return 1; }
+	mapfile -t names < <(nics)
+	ip netns add far || return 1
+	for i in 0 1 2 3; do
+		ip link set "${names[i]}" down
+		ip link set "${names[i]}" name sn$i || return 1
+		[ $((i % 2)) = 0 ] || ip link set sn$i netns far || return 1
+	done
+	ip link set lo up && far ip link set lo up
+	ip addr add 10.9.0.1/32 dev lo && ip addr add fd09::1/128 dev lo
+	far ip addr add 10.9.0.2/32 dev lo && far ip addr add fd09::2/128 dev lo
+	for i in 0 2; do
+		ip addr add 10.0.$i.1/24 dev sn$i && ip addr add fd00:$i::1/64 dev sn$i nodad
+		far ip addr add 10.0.$i.2/24 dev sn$((i + 1)) && far ip addr add fd00:$i::2/64 dev sn$((i + 1)) nodad
+		ip link set sn$i up && far ip link set sn$((i + 1)) up || return 1
+	done
+	far ip route add 10.9.0.1 via 10.0.0.1 src 10.9.0.2
+	far ip -6 route add fd09::1 via fd00:0::1 src fd09::2
+	for i in 0 2; do
+		if ! wait_for 10 has_carrier '' sn$i || ! wait_for 10 has_carrier far sn$((i + 1)); then
+			echo "no carrier" >&2
+			return 1
+		fi
+	done
+}
+
 # cpu_per_side: port 0's interrupts go to CPU 0, port 1's to CPU 1, as if they were two machines. The processes are for
 # the caller to place (taskset).
 cpu_per_side() {

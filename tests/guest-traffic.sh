@@ -30,18 +30,28 @@ other_end() { if [ "$1" = far ]; then echo near; else echo far; fi; }
 
 # stat COUNTER [near|far]: of ethtool -S
 stat() { at "${2:-near}" ethtool -S "$(dev_of "${2:-near}")" | sed -n "s/^ *$1: //p"; }
-tls_stat() { sed -n "s/^$1[[:space:]]*//p" /proc/net/tls_stat; }
+tls_stat() { sed -n "s/^$1[[:space:]]\+//p" /proc/net/tls_stat; }
 
-# counters_mark near|far, then grown near|far COUNTER: by how much since. All of one end are read at once: counters_read.
+# stat_of DEV COUNTER: of a device here
+stat_of() { ethtool -S "$1" | sed -n "s/^ *$2: //p"; }
+
+# counters_mark near|far, then grown near|far COUNTER: by how much since, of the NIC or of the kTLS core. All of one end are
+# read at once: counters_read. Who has just done that need not do it again for the next mark: counters_keep.
 declare -A counters_was=() counters_now=()
 counters_read() {
 	local where=$1 name value
-	while read -r name value; do counters_now[$where.${name%:}]=$value; done < <(at "$where" ethtool -S "$(dev_of "$where")")
+	while read -r name value; do
+		counters_now[$where.${name%:}]=$value
+	done < <(at "$where" ethtool -S "$(dev_of "$where")"; at "$where" cat /proc/net/tls_stat)
 }
 
 counters_mark() {
-	local key
 	counters_read "$1"
+	counters_keep "$1"
+}
+
+counters_keep() {
+	local key
 	for key in "${!counters_now[@]}"; do
 		case $key in "$1".*) counters_was[$key]=${counters_now[$key]} ;; esac
 	done
@@ -72,6 +82,24 @@ stream_start() {
 	stream_tx=$!
 }
 
+# opening_start HOST OPTIONS...: a stream from far to HOST here, read through kTLS. OPTIONS are for both ends, and for the
+# sender alone those behind --, where --tls-user makes it seal in user space, for the receiver those of opening_reader
+# besides. It begins when the receiver's keys are in
+# the kernel: all its records can be opened by the NIC.
+opening_reader=()
+opening_start() {
+	local host=$1 both=()
+	shift
+	while [ $# -gt 0 ] && [ "$1" != -- ]; do both+=("$1") && shift; done
+	[ $# = 0 ] || shift
+	stream_port=$((stream_port + 1))
+	(at_exec near "$tcp_tool" recv $stream_port --ktls --ready "${opening_reader[@]}" "${both[@]}") >"/tmp/recv.$stream_port" 2>&1 &
+	stream_rx=$!
+	wait_for 10 port_taken near $stream_port || return 1
+	(at_exec far "$tcp_tool" send "$host" $stream_port --ready "${both[@]}" "$@") >"/tmp/send.$stream_port" 2>&1 &
+	stream_tx=$!
+}
+
 ended() { ! kill -0 "$1" 2>/dev/null; }
 stream_said() { echo "send: $(cat "/tmp/send.$stream_port"); recv: $(cat "/tmp/recv.$stream_port")"; }
 
@@ -80,7 +108,7 @@ stream_done() {
 	local status=0
 	if ! wait_for "${1:-120}" ended "$stream_tx" || ! wait_for 20 ended "$stream_rx"; then
 		echo "no end in sight; $(stream_said)"
-		at near ss -tniH "dport = :$stream_port" | head -n 4
+		at near ss -tnimH "sport = :$stream_port or dport = :$stream_port" | head -n 6
 		stream_kill
 		return 1
 	fi
@@ -154,18 +182,34 @@ udp() {
 # Captures of the wire. /out of the guest is a directory of the host's, where the model writes.
 capture_start() { model "pcap start $SEALNIC_OUT/$1"; }
 
-# nothing_clear NAME FILE CAPTURE: ends the capture; ok when no block of the file is in it
-nothing_clear() {
-	local found
+# capture_hits FILE CAPTURE: ends the capture, prints how often blocks of the file are in it
+capture_hits() {
 	model "pcap stop"
 	# At once, for the way to /out is long
-	cp "/out/$3" /tmp/capture
-	found=$("$SEALNIC_REPO/build/tests/wiregrep" "$2" /tmp/capture)
-	case $found in
-	*'"frames":0,'* | '') not_ok "$1" "nothing was captured: $found" ;;
-	*) is "$(sed -n 's/.*"hits": *\([0-9]*\).*/\1/p' <<<"$found")" 0 "$1" ;;
-	esac
-	rm -f "/out/$3" /tmp/capture
+	cp "/out/$2" /tmp/capture
+	"$SEALNIC_REPO/build/tests/wiregrep" "$1" /tmp/capture | sed -n '/"frames":0,/d; s/.*"hits": *\([0-9]*\).*/\1/p'
+	rm -f "/out/$2" /tmp/capture
+}
+
+# nothing_clear NAME FILE CAPTURE: ends the capture; ok when something is in it, and no block of the file
+nothing_clear() {
+	is "$(capture_hits "$2" "$3")" 0 "$1"
 }
 
 contexts_gone() { [ "$(stat hw_tls_ctx)" = 0 ]; }
+
+# What the kernel holds in general caches, in objects: one too many of a connection shows as a thousand in a thousand
+objects_held() {
+	# Closed connections go after their FINs, their memory after a grace period
+	at near ss -K state all >/dev/null 2>&1
+	echo 3 >/proc/sys/vm/drop_caches
+	sleep 2
+	awk '/^kmalloc/ && $1 !~ /^kmalloc-(8|16|rcl)/ { n += $2 } END { print n }' /proc/slabinfo
+}
+meminfo() { awk -v want="$1:" '$1 == want { print $2 }' /proc/meminfo; }
+
+# ports_free_at_once: of connections that are over, for scripts that need the same ones again
+ports_free_at_once() {
+	sysctl -qw net.ipv4.tcp_tw_reuse=1 net.ipv4.tcp_max_tw_buckets=16
+	at far sysctl -qw net.ipv4.tcp_max_tw_buckets=16
+}

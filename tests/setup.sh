@@ -3,7 +3,7 @@
 #
 # Installs or fetches what a build or a test run needs, and says nothing when nothing is missing.
 #
-#   tests/setup.sh build|check|debug...   install these groups with apt, fetch the guest's kernel and programs
+#   tests/setup.sh build|demo|check|debug...   install these groups with apt, fetch the guest's kernel and programs
 #   tests/setup.sh need build|check|...   install nothing; one sentence and exit 1 when something is missing
 #   tests/setup.sh kdir                   print the kernel headers to build against (KDIR, or the newest 6.12)
 #
@@ -25,7 +25,8 @@ packages() {
 		kmod xz-utils zstd cpio procps util-linux ;;
 	check) echo gcc-riscv64-unknown-elf sparse clang libclang-rt-dev linux-source-6.12 ;;
 	debug) echo linux-source-6.12 flex bison bc libelf-dev ;;
-	*) die "no such group: $1 (there are build, check and debug)" ;;
+	demo) ;;
+	*) die "no such group: $1 (there are build, demo, check and debug)" ;;
 	esac
 }
 
@@ -240,6 +241,6 @@ need)
 			fi
 		fi
 	fi
-	[[ " $* " != *' check '* ]] || fetch_openssl
+	[[ " $* " != *' check '* && " $* " != *' demo '* ]] || fetch_openssl
 	;;
 esac

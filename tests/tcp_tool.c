@@ -2,7 +2,8 @@
 /*
  * Traffic for the tests and the bench: sends known bytes over TCP, plain,
  * through kTLS or through records sealed right here, and takes them in at the
- * other end, where every record is opened in user space and every byte compared.
+ * other end, where every record is opened in user space, or by kTLS, and every
+ * byte compared.
  *
  * Both ends derive keys and bytes from a seed and the number of the connection;
  * there is no handshake.  A receiver finds out which connection it has before it
@@ -42,6 +43,10 @@
 #ifndef TCP_ULP
 #define TCP_ULP			31
 #endif
+#ifndef TLS_SET_RECORD_TYPE
+#define TLS_SET_RECORD_TYPE	1
+#define TLS_GET_RECORD_TYPE	2
+#endif
 #ifndef TLS_TX_ZEROCOPY_RO
 #define TLS_TX_ZEROCOPY_RO	3
 #endif
@@ -50,8 +55,9 @@
 #define REC_NONCE		8
 #define REC_TAG			16
 #define REC_MAX_PLAIN		16384
-#define REC_MAX			(REC_HDR + REC_NONCE + REC_MAX_PLAIN + REC_TAG)
+#define REC_MAX			(REC_HDR + REC_NONCE + REC_MAX_PLAIN + REC_TAG) /* TLS 1.3: 7 less */
 #define REC_DATA		23
+#define REC_ALERT		21
 
 /* Whole pages, and an odd number of them: no chunk of 2^n bytes comes twice in a row */
 #define PATTERN_PERIOD		(257 * 4096)
@@ -61,7 +67,10 @@
 #define PLAIN_ID_BYTES		32 /* enough to tell one connection's bytes from another's */
 #define CONNECT_SECONDS		10
 #define BEFORE_BYTE		0x16 /* what is sent in front of TLS_TX: not the first byte of a record here */
+#define READY_BYTE		0x21 /* what a receiver says when it is ready */
 #define ZEROCOPY_REAP		64 /* sends between two looks at the error queue */
+
+static const uint8_t close_notify[2] = { 1, 0 };
 
 enum cipher { PLAIN, AES128_GCM, AES256_GCM };
 
@@ -69,7 +78,12 @@ struct options {
 	const char *host;
 	const char *port;
 	enum cipher cipher;
+	uint16_t version;	/* of TLS */
 	bool tls_user;
+	bool ktls;		/* recv: by kTLS */
+	bool blind;		/* recv: compare nothing */
+	bool ready;		/* the receiver says when to begin */
+	bool alert;		/* a close_notify ends the records */
 	bool discard;
 	bool sendfile;
 	bool zerocopy;
@@ -78,9 +92,11 @@ struct options {
 	bool have_bytes;
 	uint64_t bytes;		/* of each connection */
 	uint32_t chunk;
+	uint32_t read;		/* recv: at once */
 	uint32_t before;	/* bytes in the clear in front of the records */
 	uint32_t connections;	/* 0: no end (sink) */
 	uint32_t port_base;	/* 0: any port */
+	uint64_t stop_every;	/* bytes; 0: never */
 	uint64_t seed;
 	const char *file;
 };
@@ -96,9 +112,10 @@ struct content {
 /* One direction's keys and its place in the sequence of records */
 struct tls {
 	EVP_CIPHER_CTX *gcm;
+	uint16_t version;
 	uint8_t key[32];
 	uint8_t salt[4];
-	uint64_t nonce;		/* explicit part, of the next record */
+	uint64_t nonce;		/* TLS 1.2: explicit part, of the next record; 1.3: the IV's rest */
 	uint64_t rec_no;	/* of the next record */
 };
 
@@ -229,8 +246,19 @@ static uint64_t content_differs(const struct content *ct, uint32_t index, uint64
 }
 
 /*
- * TLS 1.2 records (RFC 5246 6.2.3.3, RFC 5288)
+ * Records of TLS 1.2 (RFC 5246 6.2.3.3, RFC 5288) and 1.3 (RFC 8446 5.2)
  */
+
+/* What is between header and ciphertext, and what is behind the payload */
+static uint32_t tls_nonce_len(uint16_t version)
+{
+	return version == TLS_1_2_VERSION ? REC_NONCE : 0;
+}
+
+static uint32_t tls_tail_len(uint16_t version)
+{
+	return version == TLS_1_2_VERSION ? REC_TAG : 1 + REC_TAG;
+}
 
 static void hash_label(const char *label, uint64_t seed, uint32_t index, uint8_t out[32])
 {
@@ -244,12 +272,13 @@ static void hash_label(const char *label, uint64_t seed, uint32_t index, uint8_t
 		die(1, "SHA-256 failed");
 }
 
-static void tls_derive(struct tls *tls, uint64_t seed, uint32_t index)
+static void tls_derive(struct tls *tls, const struct options *opt, uint32_t index)
 {
 	uint8_t h[32];
 
-	hash_label("sealnic tcp_tool key", seed, index, tls->key);
-	hash_label("sealnic tcp_tool iv", seed, index, h);
+	tls->version = opt->version;
+	hash_label("sealnic tcp_tool key", opt->seed, index, tls->key);
+	hash_label("sealnic tcp_tool iv", opt->seed, index, h);
 	memcpy(tls->salt, h, 4);
 	/* both carry into their upper half after a few records, and neither wraps */
 	tls->nonce = (get_be(h + 4, 8) & 0x7fffffff0000000f) | 0xfffffff0;
@@ -278,45 +307,109 @@ static bool tls_record_start(struct tls *tls, const uint8_t *hdr, uint32_t plain
 	int n;
 
 	memcpy(nonce, tls->salt, 4);
-	memcpy(nonce + 4, hdr + REC_HDR, REC_NONCE);
-	put_be(aad, tls->rec_no, 8);
-	memcpy(aad + 8, hdr, 3);
-	put_be(aad + 11, plain, 2);
+	if (tls->version == TLS_1_2_VERSION) {
+		memcpy(nonce + 4, hdr + REC_HDR, REC_NONCE);
+		put_be(aad, tls->rec_no, 8);
+		memcpy(aad + 8, hdr, 3);
+		put_be(aad + 11, plain, 2);
+		n = 13;
+	} else {
+		put_be(nonce + 4, tls->nonce ^ tls->rec_no, 8);
+		memcpy(aad, hdr, REC_HDR);
+		n = REC_HDR;
+	}
 	return EVP_CipherInit_ex(tls->gcm, NULL, NULL, NULL, nonce, -1) &&
-	       EVP_CipherUpdate(tls->gcm, NULL, &n, aad, sizeof(aad));
+	       EVP_CipherUpdate(tls->gcm, NULL, &n, aad, n);
 }
 
-static uint32_t tls_seal(struct tls *tls, uint8_t *rec, const uint8_t *plain, uint32_t len)
+/* On to the next record, after one with the explicit nonce @nonce */
+static void tls_next(struct tls *tls, uint64_t nonce)
 {
-	uint8_t *text = rec + REC_HDR + REC_NONCE;
+	if (tls->version == TLS_1_2_VERSION)
+		tls->nonce = nonce + 1;
+	tls->rec_no++;
+}
+
+static uint32_t tls_seal(struct tls *tls, uint8_t *rec, uint8_t type, const uint8_t *plain,
+			 uint32_t len)
+{
+	uint32_t before = tls_nonce_len(tls->version), tail = tls_tail_len(tls->version);
+	uint8_t *text = rec + REC_HDR + before, *tag = text + len + tail - REC_TAG;
 	int n;
 
-	rec[0] = REC_DATA;
+	rec[0] = tls->version == TLS_1_2_VERSION ? type : REC_DATA;
 	put_be(rec + 1, TLS_1_2_VERSION, 2);
-	put_be(rec + 3, REC_NONCE + len + REC_TAG, 2);
-	put_be(rec + REC_HDR, tls->nonce, REC_NONCE);
+	put_be(rec + 3, before + len + tail, 2);
+	if (before)
+		put_be(rec + REC_HDR, tls->nonce, REC_NONCE);
 	if (!tls_record_start(tls, rec, len) ||
 	    !EVP_CipherUpdate(tls->gcm, text, &n, plain, (int)len) ||
-	    !EVP_CipherFinal_ex(tls->gcm, text + n, &n) ||
-	    !EVP_CIPHER_CTX_ctrl(tls->gcm, EVP_CTRL_AEAD_GET_TAG, REC_TAG, text + len))
+	    !EVP_CipherUpdate(tls->gcm, text + len, &n, &type, (int)(tail - REC_TAG)) ||
+	    !EVP_CipherFinal_ex(tls->gcm, tag, &n) ||
+	    !EVP_CIPHER_CTX_ctrl(tls->gcm, EVP_CTRL_AEAD_GET_TAG, REC_TAG, tag))
 		die(1, "sealing a record failed");
-	tls->nonce++;
-	tls->rec_no++;
-	return REC_HDR + REC_NONCE + len + REC_TAG;
+	tls_next(tls, tls->nonce);
+	return REC_HDR + before + len + tail;
 }
 
-/* Does the record at @rec authenticate?  If so, its plaintext is at @plain. */
+/*
+ * Does the record at @rec authenticate?  If so, its plaintext is at @plain, with
+ * the content type behind it in TLS 1.3.
+ */
 static bool tls_open(struct tls *tls, const uint8_t *rec, uint8_t *plain, uint32_t len)
 {
-	const uint8_t *text = rec + REC_HDR + REC_NONCE;
+	const uint8_t *text = rec + REC_HDR + tls_nonce_len(tls->version);
+	uint32_t sealed = len + tls_tail_len(tls->version) - REC_TAG;
 	uint8_t tag[REC_TAG];
 	int n;
 
-	memcpy(tag, text + len, REC_TAG);
+	memcpy(tag, text + sealed, REC_TAG);
 	return tls_record_start(tls, rec, len) &&
-	       EVP_CipherUpdate(tls->gcm, plain, &n, text, (int)len) &&
+	       EVP_CipherUpdate(tls->gcm, plain, &n, text, (int)sealed) &&
 	       EVP_CIPHER_CTX_ctrl(tls->gcm, EVP_CTRL_AEAD_SET_TAG, REC_TAG, tag) &&
 	       EVP_CipherFinal_ex(tls->gcm, plain + n, &n);
+}
+
+/* Give the kernel the keys of direction @optname: TLS_TX, TLS_RX */
+static bool tls_to_kernel(const struct tls *tls, enum cipher cipher, int fd, int optname)
+{
+	union {
+		struct tls_crypto_info info;
+		struct tls12_crypto_info_aes_gcm_128 aes128;
+		struct tls12_crypto_info_aes_gcm_256 aes256;
+	} u = { .info.version = tls->version };
+	socklen_t len;
+
+	if (cipher == AES128_GCM) {
+		u.info.cipher_type = TLS_CIPHER_AES_GCM_128;
+		memcpy(u.aes128.key, tls->key, sizeof(u.aes128.key));
+		memcpy(u.aes128.salt, tls->salt, sizeof(u.aes128.salt));
+		put_be(u.aes128.iv, tls->nonce, sizeof(u.aes128.iv));
+		put_be(u.aes128.rec_seq, tls->rec_no, sizeof(u.aes128.rec_seq));
+		len = sizeof(u.aes128);
+	} else {
+		u.info.cipher_type = TLS_CIPHER_AES_GCM_256;
+		memcpy(u.aes256.key, tls->key, sizeof(u.aes256.key));
+		memcpy(u.aes256.salt, tls->salt, sizeof(u.aes256.salt));
+		put_be(u.aes256.iv, tls->nonce, sizeof(u.aes256.iv));
+		put_be(u.aes256.rec_seq, tls->rec_no, sizeof(u.aes256.rec_seq));
+		len = sizeof(u.aes256);
+	}
+	return !setsockopt(fd, SOL_TCP, TCP_ULP, "tls", sizeof("tls")) &&
+	       !setsockopt(fd, SOL_TLS, optname, &u, len);
+}
+
+/* For a counter of instructions outside: nopl with a displacement of its own */
+static void marker(bool begin)
+{
+#ifdef __x86_64__
+	if (begin)
+		__asm__ volatile(".byte 0x0f, 0x1f, 0x80, 0x53, 0x45, 0x41, 0x4c" : : : "memory");
+	else
+		__asm__ volatile(".byte 0x0f, 0x1f, 0x80, 0x53, 0x45, 0x41, 0x4d" : : : "memory");
+#else
+	(void)begin;
+#endif
 }
 
 /*
@@ -328,12 +421,14 @@ struct server;
 struct conn {
 	int fd;
 	uint32_t order;		/* of being accepted */
+	bool begun;		/* what comes now is records, or content */
 	bool known;		/* index is */
 	uint32_t index;
 	uint16_t peer_port;
 	uint64_t bytes;		/* of content */
 	uint64_t records;
 	uint32_t before;	/* bytes of options.before that came */
+	bool alert;		/* the alert came */
 	double begin;
 	struct tls tls;
 	EVP_MD_CTX *sha;
@@ -367,7 +462,7 @@ static bool conn_is(struct server *s, struct conn *c, uint32_t index, uint32_t p
 	if (!s->opt->cipher)
 		return content_differs(&s->content, index, 0, c->buf, c->fill) == c->fill;
 
-	tls_derive(&c->tls, s->opt->seed, index);
+	tls_derive(&c->tls, s->opt, index);
 	tls_start(&c->tls, s->opt->cipher, false);
 	if (tls_open(&c->tls, c->buf, s->scratch, plain))
 		return true;
@@ -414,46 +509,59 @@ static bool conn_check(struct server *s, struct conn *c, const uint8_t *p, uint3
 	return true;
 }
 
+static bool conn_alert(struct conn *c, const uint8_t *p, uint32_t len)
+{
+	if (c->alert || len != sizeof(close_notify) || memcmp(p, close_notify, len))
+		return conn_fail(c, "the alert after %llu bytes is wrong", (unsigned long long)c->bytes);
+	c->alert = true;
+	return true;
+}
+
 static bool conn_record(struct server *s, struct conn *c, const uint8_t *rec, uint32_t plain)
 {
 	unsigned long long no = c->records;
 	uint64_t nonce = get_be(rec + REC_HDR, REC_NONCE);
+	bool tls13 = s->opt->version == TLS_1_3_VERSION;
 
 	if (!c->known) {
 		if (!conn_identify(s, c, plain))
 			return false;
 	} else {
 		/* never twice under one key: here they count up */
-		if (nonce != c->tls.nonce)
+		if (!tls13 && nonce != c->tls.nonce)
 			return conn_fail(c, "record %llu: explicit nonce %016llx does not follow",
 					 no, (unsigned long long)nonce);
 		if (!tls_open(&c->tls, rec, s->scratch, plain))
 			return conn_fail(c, "record %llu does not authenticate", no);
 	}
-	c->tls.nonce = nonce + 1;
-	c->tls.rec_no++;
+	tls_next(&c->tls, nonce);
 	c->records++;
+	if (s->opt->alert && (tls13 ? s->scratch[plain] : rec[0]) == REC_ALERT)
+		return conn_alert(c, s->scratch, plain);
+	if (c->alert || (tls13 && s->scratch[plain] != REC_DATA))
+		return conn_fail(c, "record %llu is padded, or of type %u", no, s->scratch[plain]);
 	return conn_check(s, c, s->scratch, plain);
 }
 
 /* Take all whole records from the buffer */
 static bool conn_records(struct server *s, struct conn *c)
 {
+	uint32_t overhead = tls_nonce_len(s->opt->version) + tls_tail_len(s->opt->version);
 	uint32_t pos = 0, len;
 
 	while (c->fill - pos >= REC_HDR) {
 		const uint8_t *rec = c->buf + pos;
 
 		len = (uint32_t)get_be(rec + 3, 2);
-		if (rec[0] != REC_DATA || get_be(rec + 1, 2) != TLS_1_2_VERSION ||
-		    len < REC_NONCE + REC_TAG || REC_HDR + len > REC_MAX)
+		if ((rec[0] != REC_DATA && !(s->opt->alert && rec[0] == REC_ALERT)) || get_be(rec + 1, 2) != TLS_1_2_VERSION ||
+		    len < overhead || len > overhead + REC_MAX_PLAIN)
 			return conn_fail(c, "record %llu: no header: %02x %02x%02x %02x%02x",
 					 (unsigned long long)c->records, rec[0], rec[1], rec[2],
 					 rec[3], rec[4]);
 		if (c->fill - pos < REC_HDR + len)
 			break;
 		/* the record to identify by must be the buffer's first: nothing was taken yet */
-		if (!conn_record(s, c, rec, len - REC_NONCE - REC_TAG))
+		if (!conn_record(s, c, rec, len - overhead))
 			return false;
 		pos += REC_HDR + len;
 	}
@@ -480,7 +588,7 @@ static bool conn_before(struct server *s, struct conn *c)
 /* More bytes, or the last of them */
 static bool conn_take(struct server *s, struct conn *c, bool end)
 {
-	if (s->opt->cipher) {
+	if (s->opt->cipher && !s->opt->ktls) {
 		if (!conn_before(s, c) || !conn_records(s, c))
 			return false;
 	} else if (c->fill >= PLAIN_ID_BYTES || (end && c->fill) || c->known) {
@@ -494,21 +602,103 @@ static bool conn_take(struct server *s, struct conn *c, bool end)
 		return true;
 	if (c->fill)
 		return conn_fail(c, "ends inside record %llu", (unsigned long long)c->records);
+	if (s->opt->alert && !c->alert)
+		return conn_fail(c, "ends without the alert");
 	if (s->opt->have_bytes && c->bytes != s->opt->bytes)
 		return conn_fail(c, "ends after %llu bytes, not %llu",
 				 (unsigned long long)c->bytes, (unsigned long long)s->opt->bytes);
 	return true;
 }
 
+/* All that comes from here on is the kernel's to open */
+static bool conn_ktls(struct server *s, struct conn *c)
+{
+	c->index = s->opt->port_base ? c->peer_port - s->opt->port_base : 0;
+	if (c->index >= s->opt->connections || s->claimed[c->index])
+		return conn_fail(c, "comes from port %u", c->peer_port);
+	s->claimed[c->index] = true;
+	c->known = true;
+	tls_derive(&c->tls, s->opt, c->index);
+	if (!tls_to_kernel(&c->tls, s->opt->cipher, c->fd, TLS_RX))
+		return conn_fail(c, "TLS_RX: %s", strerror(errno));
+	return true;
+}
+
+/* Take what comes in front of the keys; then the keys, and tell the sender */
+static bool conn_begin(struct server *s, struct conn *c)
+{
+	uint8_t byte = READY_BYTE;
+	ssize_t n;
+
+	while (s->opt->ktls && c->before < s->opt->before) {
+		uint32_t left = s->opt->before - c->before;
+
+		n = recv(c->fd, c->buf, left < READ_BUF ? left : READ_BUF, 0);
+		if (n <= 0)
+			return n < 0 && (errno == EAGAIN || errno == EINTR) ? true :
+			       conn_fail(c, "ends in front of the records");
+		c->fill = (uint32_t)n;
+		if (!conn_before(s, c))
+			return false;
+	}
+	c->begun = true;
+	if (s->opt->ktls && !conn_ktls(s, c))
+		return false;
+	if (s->opt->ready && send(c->fd, &byte, 1, 0) != 1)
+		return conn_fail(c, "the sender cannot be told to begin: %s", strerror(errno));
+	return true;
+}
+
+/* recv() from kTLS, which says what kind of record it is from */
+static ssize_t conn_recv(struct conn *c, void *buf, size_t len, uint8_t *type)
+{
+	char control[CMSG_SPACE(1)];
+	struct iovec iov = { buf, len };
+	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control,
+			      .msg_controllen = sizeof(control) };
+	ssize_t n = recvmsg(c->fd, &msg, 0);
+	struct cmsghdr *cmsg = n > 0 ? CMSG_FIRSTHDR(&msg) : NULL;
+
+	*type = cmsg && cmsg->cmsg_level == SOL_TLS && cmsg->cmsg_type == TLS_GET_RECORD_TYPE ?
+			*CMSG_DATA(cmsg) : REC_DATA;
+	return n;
+}
+
+/* What recv does for those who only count instructions; to the end of the connection */
+static bool conn_blind(struct server *s, struct conn *c)
+{
+	int flags = fcntl(c->fd, F_GETFL);
+	ssize_t n;
+
+	if (flags < 0 || fcntl(c->fd, F_SETFL, flags & ~O_NONBLOCK))
+		return conn_fail(c, "%s", strerror(errno));
+	if (s->opt->markers)
+		marker(true);
+	while ((n = recv(c->fd, s->scratch, DISCARD_BUF, 0)) > 0)
+		c->bytes += (uint64_t)n;
+	if (s->opt->markers)
+		marker(false);
+	return n ? conn_fail(c, "%s", strerror(errno)) : false;
+}
+
 /* Read once.  False when the connection is through, for better or for worse. */
 static bool conn_read(struct server *s, struct conn *c)
 {
+	uint8_t type = REC_DATA;
+	uint32_t len;
 	ssize_t n;
 
+	if (!c->begun)
+		return conn_begin(s, c);
+	if (s->opt->blind)
+		return conn_blind(s, c);
+	len = s->opt->read < READ_BUF - c->fill ? s->opt->read : READ_BUF - c->fill;
 	if (s->sink)
 		n = recv(c->fd, s->scratch, DISCARD_BUF, s->opt->discard ? MSG_TRUNC : 0);
+	else if (s->opt->ktls)
+		n = conn_recv(c, c->buf + c->fill, len, &type);
 	else
-		n = recv(c->fd, c->buf + c->fill, READ_BUF - c->fill, 0);
+		n = recv(c->fd, c->buf + c->fill, len, 0);
 	if (n < 0) {
 		if (errno == EAGAIN || errno == EINTR)
 			return true;
@@ -521,6 +711,9 @@ static bool conn_read(struct server *s, struct conn *c)
 			die(1, "SHA-256 failed");
 		return n;
 	}
+	if (type != REC_DATA)
+		return type == REC_ALERT && s->opt->alert ? conn_alert(c, c->buf, (uint32_t)n) :
+		       conn_fail(c, "a record is of type %u", type);
 	c->fill += (uint32_t)n;
 	return conn_take(s, c, !n) && n;
 }
@@ -650,10 +843,11 @@ static int serve(struct server *s)
 				watch(epoll, c->fd, EPOLLIN, c);
 				if (++accepted == want)
 					close(listener);
+				if (conn_begin(s, c))
+					continue;
+			} else if (conn_read(s, c)) {
 				continue;
 			}
-			if (conn_read(s, c))
-				continue;
 			conn_report(s, c);
 			if (*c->error)
 				status = 1;
@@ -692,19 +886,6 @@ struct sender {
 	int epoll;
 	uint64_t zc_copied;	/* zero-copy sends that were none */
 };
-
-/* For a counter of instructions outside: nopl with a displacement of its own */
-static void marker(bool begin)
-{
-#ifdef __x86_64__
-	if (begin)
-		__asm__ volatile(".byte 0x0f, 0x1f, 0x80, 0x53, 0x45, 0x41, 0x4c" : : : "memory");
-	else
-		__asm__ volatile(".byte 0x0f, 0x1f, 0x80, 0x53, 0x45, 0x41, 0x4d" : : : "memory");
-#else
-	(void)begin;
-#endif
-}
 
 static void bind_port(int fd, int family, uint32_t port)
 {
@@ -767,33 +948,9 @@ static int connect_to(const struct options *opt, const struct addrinfo *list, ui
 
 static void ktls_setup(const struct options *opt, struct out *o)
 {
-	union {
-		struct tls_crypto_info info;
-		struct tls12_crypto_info_aes_gcm_128 aes128;
-		struct tls12_crypto_info_aes_gcm_256 aes256;
-	} u = { .info.version = TLS_1_2_VERSION };
-	socklen_t len;
-
-	if (setsockopt(o->fd, SOL_TCP, TCP_ULP, "tls", sizeof("tls")))
-		die(1, "TCP_ULP tls: %s%s", strerror(errno),
+	if (!tls_to_kernel(&o->tls, opt->cipher, o->fd, TLS_TX))
+		die(1, "TLS_TX: %s%s", strerror(errno),
 		    errno == ENOENT ? " (is the tls module loaded?)" : "");
-	if (opt->cipher == AES128_GCM) {
-		u.info.cipher_type = TLS_CIPHER_AES_GCM_128;
-		memcpy(u.aes128.key, o->tls.key, sizeof(u.aes128.key));
-		memcpy(u.aes128.salt, o->tls.salt, sizeof(u.aes128.salt));
-		put_be(u.aes128.iv, o->tls.nonce, sizeof(u.aes128.iv));
-		put_be(u.aes128.rec_seq, o->tls.rec_no, sizeof(u.aes128.rec_seq));
-		len = sizeof(u.aes128);
-	} else {
-		u.info.cipher_type = TLS_CIPHER_AES_GCM_256;
-		memcpy(u.aes256.key, o->tls.key, sizeof(u.aes256.key));
-		memcpy(u.aes256.salt, o->tls.salt, sizeof(u.aes256.salt));
-		put_be(u.aes256.iv, o->tls.nonce, sizeof(u.aes256.iv));
-		put_be(u.aes256.rec_seq, o->tls.rec_no, sizeof(u.aes256.rec_seq));
-		len = sizeof(u.aes256);
-	}
-	if (setsockopt(o->fd, SOL_TLS, TLS_TX, &u, len))
-		die(1, "TLS_TX: %s", strerror(errno));
 	if (opt->zerocopy &&
 	    setsockopt(o->fd, SOL_TLS, TLS_TX_ZEROCOPY_RO, &(int){ 1 }, sizeof(int)))
 		die(1, "TLS_TX_ZEROCOPY_RO: %s", strerror(errno));
@@ -818,11 +975,12 @@ static void out_open(struct sender *s, const struct addrinfo *list, uint32_t ind
 {
 	const struct options *opt = s->opt;
 	struct out *o = &s->out[index];
+	uint8_t byte = 0;
 
 	o->index = index;
 	o->fd = connect_to(opt, list, index);
 	if (opt->cipher) {
-		tls_derive(&o->tls, opt->seed, index);
+		tls_derive(&o->tls, opt, index);
 		send_before(opt, o->fd);
 		if (opt->tls_user) {
 			tls_start(&o->tls, opt->cipher, true);
@@ -834,6 +992,8 @@ static void out_open(struct sender *s, const struct addrinfo *list, uint32_t ind
 		   setsockopt(o->fd, SOL_SOCKET, SO_ZEROCOPY, &(int){ 1 }, sizeof(int))) {
 		die(1, "SO_ZEROCOPY: %s", strerror(errno));
 	}
+	if (opt->ready && (recv(o->fd, &byte, 1, 0) != 1 || byte != READY_BYTE))
+		die(1, "connection %u: the receiver is not ready: %s", index, strerror(errno));
 	/* one connection simply blocks */
 	if (opt->connections == 1)
 		return;
@@ -872,13 +1032,13 @@ static void zerocopy_reap(struct sender *s, struct out *o, bool wait)
 }
 
 /* A record that was sealed here: what is left of it; a new one when there is nothing */
-static ssize_t send_record(struct out *o, const uint8_t *plain, uint64_t len)
+static ssize_t send_record(struct out *o, uint8_t type, const uint8_t *plain, uint64_t len)
 {
 	ssize_t n;
 
 	if (!o->rec_len) {
 		o->rec_plain = len < REC_MAX_PLAIN ? (uint32_t)len : REC_MAX_PLAIN;
-		o->rec_len = tls_seal(&o->tls, o->rec, plain, o->rec_plain);
+		o->rec_len = tls_seal(&o->tls, o->rec, type, plain, o->rec_plain);
 		o->rec_pos = 0;
 	}
 	n = send(o->fd, o->rec + o->rec_pos, o->rec_len - o->rec_pos, 0);
@@ -902,7 +1062,7 @@ static ssize_t send_chunk(struct sender *s, struct out *o)
 	ssize_t n;
 
 	if (opt->tls_user)
-		return send_record(o, data, len);
+		return send_record(o, REC_DATA, data, len);
 	if (opt->sendfile)
 		return sendfile(o->fd, s->content.fd, &at, len);
 	if (!opt->zerocopy)
@@ -917,6 +1077,31 @@ static ssize_t send_chunk(struct sender *s, struct out *o)
 	if (n > 0 && !(++o->zc_sends % ZEROCOPY_REAP))
 		zerocopy_reap(s, o, false);
 	return n;
+}
+
+/* The alert behind the content; 0 when it is gone */
+static ssize_t send_alert(struct sender *s, struct out *o)
+{
+	char control[CMSG_SPACE(1)] = { 0 };
+	struct iovec iov = { (void *)close_notify, sizeof(close_notify) };
+	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control,
+			      .msg_controllen = sizeof(control) };
+	struct cmsghdr *cmsg = CMSG_FIRSTHDR(&msg);
+	ssize_t n;
+
+	/* Two bytes always find room, sooner or later */
+	do {
+		if (s->opt->tls_user) {
+			n = send_record(o, REC_ALERT, close_notify, sizeof(close_notify));
+			continue;
+		}
+		cmsg->cmsg_level = SOL_TLS;
+		cmsg->cmsg_type = TLS_SET_RECORD_TYPE;
+		cmsg->cmsg_len = CMSG_LEN(1);
+		*CMSG_DATA(cmsg) = REC_ALERT;
+		n = sendmsg(o->fd, &msg, 0);
+	} while (!n || (n < 0 && (errno == EAGAIN || errno == EINTR)));
+	return n < 0 ? n : 0;
 }
 
 /* Get a connection on by one step: a chunk, or the peer's word that it has it all */
@@ -937,13 +1122,19 @@ static void out_step(struct sender *s, struct out *o)
 		n = o->off < s->opt->bytes ? send_chunk(s, o) : 0;
 		if (last && s->opt->cipher && s->opt->connections > 1)
 			fcntl(o->fd, F_SETFL, O_NONBLOCK);
-		if (n > 0)
+		if (n > 0) {
 			o->off += (uint64_t)n;
-		else if (!n && s->opt->sendfile && o->off < s->opt->bytes)
+			/* one connection and whole chunks: it comes to each of these places */
+			if (s->opt->stop_every && !(o->off % s->opt->stop_every))
+				raise(SIGSTOP);
+		} else if (!n && s->opt->sendfile && o->off < s->opt->bytes) {
 			die(1, "%s became shorter", s->opt->file);
+		}
 		if (n >= 0 && o->off == s->opt->bytes) {
 			o->sent = true;
-			if (shutdown(o->fd, SHUT_WR))
+			if (s->opt->alert)
+				n = send_alert(s, o);
+			if (n >= 0 && shutdown(o->fd, SHUT_WR))
 				n = -1;
 		}
 	} else {
@@ -1078,26 +1269,33 @@ static int cmd_serve(const struct options *opt, bool sink)
 static const char usage[] =
 	"usage: tcp_tool sink PORT [--discard] [--connections N]\n"
 	"       tcp_tool send HOST PORT [TLS] [CONTENT] [--bytes N] [--chunk N] [--zerocopy]\n"
-	"                     [--connections N] [--port-base P] [--markers]\n"
+	"                     [--connections N] [--port-base P] [--stop-every N] [--markers]\n"
 	"       tcp_tool recv PORT [TLS] [CONTENT] [--bytes N] [--connections N] [--port-base P]\n"
+	"                     [--ktls] [--read N] [--blind [--markers]]\n"
 	"\n"
 	"sink   counts bytes and prints their SHA-256, one line a connection, without end unless\n"
 	"       --connections says so; --discard: the kernel drops the bytes, nothing is copied\n"
 	"send   sends, closes, waits for the peer to close, prints one line\n"
 	"recv   checks every record and byte, prints one line a connection; 1 if any was wrong\n"
 	"\n"
-	"TLS: --tls 1.2 [--cipher aes128|aes256]     send: by kTLS, or with --tls-user right here\n"
-"     --before N        bytes in the clear in front of the records, as a handshake's\n"
+	"TLS: --tls 1.2|1.3 [--cipher aes128|aes256] send: by kTLS, or with --tls-user right here;\n"
+	"                                            recv: right here, or with --ktls by kTLS\n"
+	"     --alert           for both: a close_notify behind the content\n"
+	"     --before N        bytes in the clear in front of the records, as a handshake's\n"
 	"CONTENT: [--seed N] of a pattern (and of the keys); or --file FILE, for send also\n"
 	"         --sendfile FILE, which is repeated where --bytes asks for more\n"
 	"--bytes N         of each connection; send: 16M or the file's size; recv: whatever comes,\n"
 	"                  or the file's size\n"
+	"--blind           recv: whatever comes is read and counted, not compared\n"
 	"--chunk N         bytes of one send() or sendfile(), at most 1M: 16K; with --tls-user of\n"
 	"                  one record, at most 16K\n"
 	"--connections N   at once: 1\n"
-	"--port-base P     connection i comes from port P + i\n"
+	"--port-base P     connection i comes from port P + i; needed for --ktls with many\n"
+	"--read N          bytes of one recv()\n"
+	"--ready           for both: the sender waits until the receiver has its keys\n"
 	"--zerocopy        MSG_ZEROCOPY; with --tls and --sendfile TLS_TX_ZEROCOPY_RO\n"
 	"--ip-options      with IP options, or an IPv6 extension header, in each packet\n"
+	"--stop-every N    after so many bytes, a multiple of --chunk, SIGSTOP, until a SIGCONT comes\n"
 	"--markers         marker instructions from the first send to the peer's close\n"
 	"Numbers may end in K, M or G.\n"
 	"Exit status: 0: all went well; 1: it did not; 2: it could not be tried.\n";
@@ -1125,13 +1323,16 @@ static uint64_t parse_number(const char *name, const char *s, uint64_t min, uint
 }
 
 enum {
-	OPT_BYTES = 256, OPT_BEFORE, OPT_CHUNK, OPT_CIPHER, OPT_CONNECTIONS, OPT_DISCARD, OPT_FILE, OPT_HELP,
-	OPT_IP_OPTIONS, OPT_MARKERS, OPT_PORT_BASE, OPT_SEED, OPT_SENDFILE, OPT_TLS, OPT_TLS_USER, OPT_ZEROCOPY,
+	OPT_ALERT = 256, OPT_BYTES, OPT_BEFORE, OPT_BLIND, OPT_CHUNK, OPT_CIPHER, OPT_CONNECTIONS, OPT_DISCARD, OPT_FILE,
+	OPT_HELP, OPT_IP_OPTIONS, OPT_KTLS, OPT_MARKERS, OPT_PORT_BASE, OPT_READ, OPT_READY, OPT_SEED, OPT_SENDFILE,
+	OPT_STOP_EVERY, OPT_TLS, OPT_TLS_USER, OPT_ZEROCOPY,
 };
 
 static const struct option long_options[] = {
+	{ "alert", no_argument, NULL, OPT_ALERT },
 	{ "bytes", required_argument, NULL, OPT_BYTES },
 	{ "before", required_argument, NULL, OPT_BEFORE },
+	{ "blind", no_argument, NULL, OPT_BLIND },
 	{ "chunk", required_argument, NULL, OPT_CHUNK },
 	{ "cipher", required_argument, NULL, OPT_CIPHER },
 	{ "connections", required_argument, NULL, OPT_CONNECTIONS },
@@ -1139,10 +1340,14 @@ static const struct option long_options[] = {
 	{ "file", required_argument, NULL, OPT_FILE },
 	{ "help", no_argument, NULL, OPT_HELP },
 	{ "ip-options", no_argument, NULL, OPT_IP_OPTIONS },
+	{ "ktls", no_argument, NULL, OPT_KTLS },
 	{ "markers", no_argument, NULL, OPT_MARKERS },
 	{ "port-base", required_argument, NULL, OPT_PORT_BASE },
+	{ "read", required_argument, NULL, OPT_READ },
+	{ "ready", no_argument, NULL, OPT_READY },
 	{ "seed", required_argument, NULL, OPT_SEED },
 	{ "sendfile", required_argument, NULL, OPT_SENDFILE },
+	{ "stop-every", required_argument, NULL, OPT_STOP_EVERY },
 	{ "tls", required_argument, NULL, OPT_TLS },
 	{ "tls-user", no_argument, NULL, OPT_TLS_USER },
 	{ "zerocopy", no_argument, NULL, OPT_ZEROCOPY },
@@ -1150,18 +1355,22 @@ static const struct option long_options[] = {
 };
 
 /* Sets of options: what was given, and what a subcommand knows */
-#define BIT(opt)	(1u << ((opt) - OPT_BYTES))
+#define BIT(opt)	(1u << ((opt) - OPT_ALERT))
 #define SINK_OPTIONS	(BIT(OPT_DISCARD) | BIT(OPT_CONNECTIONS))
-#define RECV_OPTIONS	(BIT(OPT_BYTES) | BIT(OPT_BEFORE) | BIT(OPT_CIPHER) | BIT(OPT_CONNECTIONS) | \
-			 BIT(OPT_FILE) | BIT(OPT_PORT_BASE) | BIT(OPT_SEED) | BIT(OPT_TLS))
-#define SEND_OPTIONS	(RECV_OPTIONS | BIT(OPT_CHUNK) | BIT(OPT_IP_OPTIONS) | BIT(OPT_MARKERS) | \
-			 BIT(OPT_SENDFILE) | BIT(OPT_TLS_USER) | BIT(OPT_ZEROCOPY))
+#define BOTH_OPTIONS	(BIT(OPT_ALERT) | BIT(OPT_BYTES) | BIT(OPT_BEFORE) | BIT(OPT_CIPHER) | BIT(OPT_CONNECTIONS) | \
+			 BIT(OPT_FILE) | BIT(OPT_PORT_BASE) | BIT(OPT_READY) | BIT(OPT_SEED) | BIT(OPT_TLS))
+#define RECV_OPTIONS	(BOTH_OPTIONS | BIT(OPT_BLIND) | BIT(OPT_KTLS) | BIT(OPT_MARKERS) | BIT(OPT_READ))
+#define SEND_OPTIONS	(BOTH_OPTIONS | BIT(OPT_CHUNK) | BIT(OPT_IP_OPTIONS) | BIT(OPT_MARKERS) | \
+			 BIT(OPT_SENDFILE) | BIT(OPT_STOP_EVERY) | BIT(OPT_TLS_USER) | BIT(OPT_ZEROCOPY))
 
 static void set_option(struct options *opt, int c, enum cipher *cipher)
 {
-	const char *name = long_options[c - OPT_BYTES].name;
+	const char *name = long_options[c - OPT_ALERT].name;
 
 	switch (c) {
+	case OPT_ALERT:
+		opt->alert = true;
+		break;
 	case OPT_BYTES:
 		opt->bytes = parse_number(name, optarg, 0, 1ull << 50);
 		opt->have_bytes = true;
@@ -1204,9 +1413,26 @@ static void set_option(struct options *opt, int c, enum cipher *cipher)
 	case OPT_SEED:
 		opt->seed = parse_number(name, optarg, 0, UINT64_MAX);
 		break;
+	case OPT_BLIND:
+		opt->blind = true;
+		break;
+	case OPT_KTLS:
+		opt->ktls = true;
+		break;
+	case OPT_READ:
+		opt->read = (uint32_t)parse_number(name, optarg, 1, READ_BUF);
+		break;
+	case OPT_READY:
+		opt->ready = true;
+		break;
+	case OPT_STOP_EVERY:
+		opt->stop_every = parse_number(name, optarg, 1, 1ull << 50);
+		break;
 	case OPT_TLS:
-		if (strcmp(optarg, "1.2"))
-			die(2, "--tls %s: only 1.2 is known", optarg);
+		if (!strcmp(optarg, "1.3"))
+			opt->version = TLS_1_3_VERSION;
+		else if (strcmp(optarg, "1.2"))
+			die(2, "--tls %s: 1.2 or 1.3", optarg);
 		opt->cipher = AES128_GCM;
 		break;
 	case OPT_TLS_USER:
@@ -1240,8 +1466,12 @@ static unsigned int parse(struct options *opt, int argc, char **argv)
 		die(2, "--cipher needs --tls");
 	if (cipher)
 		opt->cipher = cipher;
+	if (opt->ktls && !opt->cipher)
+		die(2, "--ktls needs --tls");
 	if (opt->tls_user && (opt->zerocopy || opt->sendfile))
 		die(2, "--tls-user sends by send(): use --file, and no --zerocopy");
+	if (opt->stop_every && (opt->connections > 1 || opt->stop_every % opt->chunk))
+		die(2, "--stop-every: with one connection, and a multiple of --chunk");
 	if (opt->zerocopy && !opt->cipher == opt->sendfile)
 		die(2, "--zerocopy: of send() without TLS, of sendfile() with it");
 	return given;
@@ -1249,7 +1479,7 @@ static unsigned int parse(struct options *opt, int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-	struct options opt = { .chunk = 16384, .seed = 1 };
+	struct options opt = { .version = TLS_1_2_VERSION, .chunk = 16384, .read = READ_BUF, .seed = 1 };
 	unsigned int given, known;
 	struct rlimit fds;
 	bool sink, sender;
@@ -1277,6 +1507,8 @@ int main(int argc, char **argv)
 	}
 	if (!sink && !opt.connections)
 		opt.connections = 1;
+	if (opt.ktls && opt.connections > 1 && !opt.port_base)
+		die(2, "--ktls: which connection is which? say --port-base");
 	if (opt.port_base && opt.port_base + opt.connections > 65536)
 		die(2, "--port-base %u: not enough ports from there on", opt.port_base);
 	opt.host = sender ? arg[1] : NULL;

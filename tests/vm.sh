@@ -9,7 +9,7 @@
 #   --mem MB           guest RAM (4096: some of it above 4 GiB)
 #   --machine q35|pc   (q35)
 #   --accel STR        QEMU's accelerator (KVM where the CPU has it, else tcg,thread=multi)
-#   --cpu STR          QEMU's CPU model (max)
+#   --cpu STR          QEMU's CPU model (max; under tcg without what it is slow at)
 #   --append STR       more kernel parameters
 #   --kernel DIR       vmlinuz and lib/modules/VERSION (build/kernel)
 #   --modules DIR      the tree that holds the modules under test (this repository)
@@ -33,7 +33,7 @@ export LC_ALL=C
 
 die() { echo "vm: $*" >&2; exit 1; }
 
-smp=2 mem=4096 machine=q35 accel='' cpu=max append='' timeout=600 nic=y ports=2 vectors=9
+smp=2 mem=4096 machine=q35 accel='' cpu='' append='' timeout=600 nic=y ports=2 vectors=9
 kernel=$repo/build/kernel modules=$repo out=$repo/build/out model=$repo/build/sealnic-model
 model_args=() qemu_args=() wire=(--wire pair=0:1)
 while [ $# -gt 0 ]; do
@@ -120,10 +120,23 @@ cp "$repo/tests/guest-init.sh" "$out/.vm/init"
 {
 	printf 'cd %q\n' "$repo"
 	printf 'export SEALNIC_REPO=%q SEALNIC_MODULES=%q SEALNIC_PORTS=%q SEALNIC_OUT=%q\n' "$repo" "$modules" "${nic:+$ports}" "$out"
+	# What a script can be told by hand
+	for name in SEED FULL SOAK KTLS; do
+		[ -z "${!name:-}" ] || printf 'export %s=%q\n' "$name" "${!name}"
+	done
 	printf 'exec bash'
 	printf ' %q' "$script" "$@"
 	echo
 } >"$out/.vm/run"
+
+# What scripts call all the time, and its libraries, for guest-init.sh to copy into the guest's memory.
+programs="bash sed grep awk ip ss tc ethtool devlink nsenter cat head cut sort tr wc sleep basename dirname readlink ls rm
+	timeout dmesg kmod"
+for program in $programs "$repo/build/tests/tcp_tool" "$repo/build/tests/udp_tool"; do
+	program=$(type -P "$program") || continue
+	echo "$program"
+	ldd "$program" 2>/dev/null | grep -o '/[^ ]*' || :
+done | xargs readlink -f /etc/ld.so.cache | sort -u >"$out/.vm/programs"
 
 # make_initramfs FILE: busybox, guest-init.sh, and the modules that it takes to mount the root.
 make_initramfs() {
@@ -147,7 +160,9 @@ make_initramfs() {
 		echo "$name"
 	done >"$dir/modules/order"
 	(cd "$dir" && find . | "$repo/build/busybox" cpio -o -H newc 2>/dev/null) >"$run/initramfs"
-	mv "$run/initramfs" "$1"
+	# Whole or not at all: another VM may be about to boot it
+	mv "$run/initramfs" "$1.$$"
+	mv "$1.$$" "$1"
 	rm -rf "$dir"
 }
 
@@ -185,6 +200,12 @@ if [ -z "$accel" ]; then
 	# An existing /dev/kvm proves nothing where the CPU lacks the extensions.
 	accel=tcg,thread=multi
 	if grep -qwE 'vmx|svm' /proc/cpuinfo && { : <>/dev/kvm; } 2>/dev/null; then accel=kvm; fi
+fi
+
+# Under tcg, copying with rep movsb goes byte by byte, and each level of page tables costs.
+if [ -z "$cpu" ]; then
+	cpu=max
+	[[ $accel != tcg* ]] || cpu=max,-erms,-fsrm,-la57
 fi
 
 # QEMU 9.2 renamed the option.

@@ -32,24 +32,12 @@ thousand() {
 	is "$(stat tx_tls_ctx)" "$(stat tx_tls_del)" "$1: no context is left in the driver"
 }
 
-# What the kernel holds in general caches, in objects: one too many of a connection shows as a thousand
-held() {
-	# Closed connections go after their FINs, their memory after a grace period
-	at near ss -K state all >/dev/null 2>&1
-	echo 3 >/proc/sys/vm/drop_caches
-	sleep 2
-	awk '/^kmalloc/ && $1 !~ /^kmalloc-(8|16|rcl)/ { n += $2 } END { print n }' /proc/slabinfo
-}
-meminfo() { awk -v want="$1:" '$1 == want { print $2 }' /proc/meminfo; }
-
-# Ports must be free again at once
-sysctl -qw net.ipv4.tcp_tw_reuse=1 net.ipv4.tcp_max_tw_buckets=16
-at far sysctl -qw net.ipv4.tcp_max_tw_buckets=16
+ports_free_at_once
 thousand "first"
-objects=$(held) slab=$(meminfo SUnreclaim)
+objects=$(objects_held) slab=$(meminfo SUnreclaim)
 thousand "second"
 if [ -d /sys/kernel/slab ] && ! grep -q kasan /proc/kallsyms; then
-	between $(($(held) - objects)) -100000 $((conns / 2)) "no objects are left behind"
+	between $(($(objects_held) - objects)) -100000 $((conns * 9 / 10)) "no objects are left behind"
 	between $(($(meminfo SUnreclaim) - slab)) -100000 2048 "no slabs are left behind (KB)"
 else
 	skip "no objects are left behind" "KASAN keeps what was freed; kmemleak looks for leaks"

@@ -41,6 +41,30 @@ kill "$first_rx" "$first_tx" 2>/dev/null
 wait "$first_rx" "$first_tx" 2>/dev/null
 check "killed connections leave the table" wait_for 10 contexts_gone
 
+# Both directions share the table
+open_full() { [ "$(stat hw_tls_rx_ctx)" = 12 ]; }
+failed=$(stat rx_tls_add_failed) opened=$(stat hw_tls_rx_bytes)
+opening_start 10.0.0.1 --tls 1.2 --connections 12 --port-base 9000 --bytes 4M -- --tls-user || give_up "no stream"
+check "12 connections that receive are in the table" wait_for 20 open_full
+rx=$stream_rx tx=$stream_tx
+device=$(tls_stat TlsTxDevice) sw=$(tls_stat TlsTxSw)
+transfer "8 connections that send" near 10.0.0.2 --tls 1.2 --connections 8 --port-base 7000 --bytes 200K
+is $(($(tls_stat TlsTxDevice) - device)) 4 "there is room for 4 of them"
+is $(($(tls_stat TlsTxSw) - sw)) 4 "4 are software's"
+is $(($(stat rx_tls_add_failed) - failed)) 0 "that was the sending side's business"
+stream_rx=$rx stream_tx=$tx
+stream_kill
+check "both directions leave the table" wait_for 10 contexts_gone
+between $(($(stat hw_tls_rx_bytes) - opened)) 1 100000000 "the device opened some"
+device=$(tls_stat TlsRxDevice) sw=$(tls_stat TlsRxSw)
+opening_start 10.0.0.1 --tls 1.2 --connections 32 --port-base 9100 --bytes 200K -- --tls-user || give_up "no stream"
+stream_ok "32 connections that receive, all content is right"
+is $(($(tls_stat TlsRxDevice) - device)) 16 "the core counts 16 of them as offloaded"
+is $(($(tls_stat TlsRxSw) - sw)) 16 "the core counts 16 of them as software"
+is $(($(stat rx_tls_add_failed) - failed)) 16 "16 found the table full"
+check "afterwards the table is empty" wait_for 10 contexts_gone
+is "$(stat rx_tls_ctx)" "$(stat rx_tls_del)" "the driver thinks so too"
+
 table "second round"
 is "$(stat cmd_failed)" 0 "a full table is no failed command"
 is "$(stat hw_tls_tx_unexpected)$(stat hw_tls_tx_malformed)$(stat hw_tls_tx_no_ctx)" 000 "the device had to drop nothing"

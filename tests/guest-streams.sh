@@ -1,0 +1,59 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# Streams that the NICs seal and open for our own core, on a good wire and on a bad one. Source guest-lib.sh,
+# guest-traffic.sh and guest-ktls.sh first.
+#
+# Three directions: `tx`, sent through kTLS here, and opened in user space at the far end; `rx`, sealed in user space at the
+# far end, and read through kTLS here; `both`, from kTLS at the far end to kTLS here, sealed by one NIC and opened by the
+# other. What is sent is /tmp/file, again and again: no block of it may be seen on the wire.
+
+offload_start() {
+	load_ktls
+	load_driver || give_up "sealnic.ko does not load"
+	modprobe -q sch_fq
+	two_ns || give_up "no two ports"
+	# In whole records, as often as it is repeated
+	head -c 1M /dev/urandom >/tmp/file
+	counters_mark near
+	counters_mark far
+}
+
+offload_end() {
+	check "no context is left in the devices" wait_for $((20 * ${slowness:-1})) no_contexts
+	is "$(stat tx_tls_ctx)/$(stat rx_tls_ctx)" "$(stat tx_tls_del)/$(stat rx_tls_del)" "nor in the driver"
+	is "$(stat hw_tls_tx_unexpected)$(stat hw_tls_tx_malformed)$(stat hw_tls_tx_no_ctx)$(stat rx_tls_err)" 0000 \
+		"the device had to drop nothing, and driver and device agree"
+	# The driver needs the module
+	check "the driver goes" unload_driver
+	unload_ktls
+	finish
+}
+no_contexts() { [ "$(stat hw_tls_ctx)$(stat hw_tls_ctx far)" = 00 ]; }
+
+# wire_mtu MTU; features FEATURE on|off...: at both ends
+wire_mtu() { ip link set sn0 mtu "$1" && at far ip link set sn1 mtu "$1"; }
+features() { ethtool -K sn0 "$@" >/dev/null && at far ethtool -K sn1 "$@" >/dev/null; }
+
+# offload_stream tx|rx|both 4|6 OPTIONS... -- SENDER'S OPTIONS...: begins it
+offload_stream() {
+	local dir=$1 ip=$2
+	shift 2
+	case $dir$ip in
+	tx4) stream_start near 10.0.0.2 --file /tmp/file "$@" ;;
+	tx6) stream_start near fd00::2 --file /tmp/file "$@" ;;
+	rx4) opening_start 10.0.0.1 --file /tmp/file "$@" --tls-user ;;
+	rx6) opening_start fd00::1 --file /tmp/file "$@" --tls-user ;;
+	both4) opening_start 10.0.0.1 --file /tmp/file "$@" ;;
+	both6) opening_start fd00::1 --file /tmp/file "$@" ;;
+	esac
+}
+
+# records BYTES MESSAGE: of how many records are so many bytes in such messages?
+records() {
+	local bytes=$1 size=$2
+	echo $((bytes / size * ((size + 16383) / 16384) + (bytes % size + 16383) / 16384))
+}
+
+# records_received: what the user-space receiver counted
+records_received() { sed -n 's/.*"records":\([0-9]*\).*/\1/p' "/tmp/recv.$stream_port"; }

@@ -79,7 +79,10 @@ size_t tls_info_size(const struct tls_cipher *cipher)
 	       TLS_MAX_REC_SEQ_SIZE;
 }
 
-/* GCM as a template, by itself or in another, allocates memory for the hash when all is encrypted already */
+/*
+ * GCM as a template, by itself or in another, allocates memory for the hash when all is encrypted
+ * already
+ */
 static bool seals_in_place(struct crypto_aead *aead)
 {
 	const struct crypto_alg *alg = crypto_aead_tfm(aead)->__crt_alg;

@@ -146,7 +146,8 @@ static void records_acked(struct sock *sk, u32 acked_seq)
 			tx->nfree++;
 			list_add(&info->list, &tx->free);
 		} else {
-			kmem_cache_free(record_cache, container_of(info, struct tls_hw_record, info));
+			kmem_cache_free(record_cache,
+					container_of(info, struct tls_hw_record, info));
 		}
 	}
 	spin_unlock_irqrestore(&off->lock, flags);
@@ -287,7 +288,8 @@ void tls_device_sk_destruct(struct sock *sk)
 			record_put(info);
 		INIT_LIST_HEAD(&hw->tx->off.records_list);
 		list_for_each_entry_safe(info, next, &hw->tx->free, list)
-			kmem_cache_free(record_cache, container_of(info, struct tls_hw_record, info));
+			kmem_cache_free(record_cache,
+					container_of(info, struct tls_hw_record, info));
 		INIT_LIST_HEAD(&hw->tx->free);
 	}
 	spin_lock_irqsave(&conns_lock, flags);
@@ -304,6 +306,7 @@ static void set_validate_sw(struct tls_hw *hw)
 	struct sock *sk = hw->conn->ctx.sk;
 
 	lockdep_assert_held(&conns_lock);
+	/* Pairs with tls_is_skb_tx_device_offloaded() */
 	if (sk && hw->tx)
 		smp_store_release(&sk->sk_validate_xmit_skb, tls_validate_xmit_skb_sw);
 }

@@ -584,7 +584,9 @@ out:
 	return err;
 }
 
-/* An skb with room for @len bytes, which are there already, as it were; NULL if there is no memory */
+/*
+ * An skb with room for @len bytes, which are there already, as it were; NULL if there is no memory
+ */
 static struct sk_buff *rx_alloc(struct sock *sk, u32 len)
 {
 	struct sk_buff *skb;

@@ -32,7 +32,7 @@ static void answer(struct sock *sk, u32 seq, u64 record)
 	struct net_device *netdev;
 	int err = -ENODEV;
 
-	/* It has no context that it lost under the socket's lock, nor one of a device that goes down */
+	/* Not a context that it lost under the socket's lock, nor one of a device that goes down */
 	if (!READ_ONCE(tls_conn(sk)->hw->rx_added))
 		return;
 	rcu_read_lock();
@@ -152,7 +152,8 @@ static void async_log(struct sock *sk, struct tls_hw_rx *hw, u32 seq)
 			return;
 		if (async->loglen && ++async->rcd_delta == U16_MAX)
 			goto cancel;
-		if (!after(seq, start + (u16)(req >> 16)) && async->loglen < ARRAY_SIZE(async->log)) {
+		if (!after(seq, start + (u16)(req >> 16)) &&
+		    async->loglen < ARRAY_SIZE(async->log)) {
 			/* The delta counts from the first one logged */
 			if (!async->loglen)
 				async->rcd_delta = 0;

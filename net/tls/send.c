@@ -463,7 +463,7 @@ static int rec_push(struct sock *sk, int flags)
 		msg.msg_flags |= MSG_SENDPAGE_DECRYPTED;
 		tls_pages_msg(&msg, tls_conn(sk)->hw->tx->ubuf);
 	} else {
-		/* The pages are ours alone, and nobody writes to them: no need to mark them as shared */
+		/* The pages are ours alone, and nobody writes to them: not to be marked as shared */
 		msg.msg_flags |= MSG_SPLICE_PAGES | MSG_NO_SHARED_FRAGS;
 	}
 	/*
@@ -573,15 +573,17 @@ bool tls_stream_memory_free(const struct sock *sk, int wake)
 
 /* --- from the sender --- */
 
-/* Entries that a record may have for foreign plaintext; the device's need some for header and tail */
+/*
+ * Entries that a record may have for foreign plaintext; the device's need some for header and tail
+ */
 static u8 src_max(const struct tls_tx_rec *rec)
 {
 	return rec->hw ? FRAGS - 4 : FRAGS;
 }
 
 /*
- * Makes room for @n bytes behind the foreign plaintext, in pages of its own. What is there is filled
- * before an entry is added, so that only the last one has room.
+ * Makes room for @n bytes behind the foreign plaintext, in pages of its own. What is there is
+ * filled before an entry is added, so that only the last one has room.
  */
 static int src_reserve(struct sock *sk, struct tls_tx_rec *rec, u32 n, bool grows)
 {
@@ -600,7 +602,10 @@ static int src_reserve(struct sock *sk, struct tls_tx_rec *rec, u32 n, bool grow
 	return 0;
 }
 
-/* Copies @n bytes of the message to byte @off on of the entries: 0 or -EFAULT, and nothing was taken */
+/*
+ * Copies @n bytes of the message to byte @off on of the entries: 0 or -EFAULT, and nothing was
+ * taken
+ */
 static int copy_to_bvec(struct bio_vec *bv, u32 off, struct msghdr *msg, u32 n)
 {
 	u32 left = n;

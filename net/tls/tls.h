@@ -104,7 +104,7 @@ struct tls_crypt {
 /* Why the records of a connection are software's, in one direction */
 enum tls_why {
 	TLS_WHY_NOT,		/* they are the device's, or there is no key yet */
-	TLS_WHY_NO_DEVICE,	/* the route has no device that could, or the other direction has another */
+	TLS_WHY_NO_DEVICE,	/* the route has none, or the other direction has another */
 	TLS_WHY_FEATURE,	/* the device's feature is off */
 	TLS_WHY_VERSION,	/* the driver does not know this version of TLS */
 	TLS_WHY_CIPHER,		/* no device is asked for this cipher */

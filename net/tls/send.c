@@ -364,6 +364,11 @@ static void rec_interleave(struct tls_tx_rec *rec, u32 prepend)
 	struct bio_vec tail[FRAGS];
 	u32 ntail = 0, nhead = 0, i;
 
+	/* Room behind what was copied is nobody's plaintext */
+	if (rec->spare) {
+		rec->src[rec->nsrc - 1].bv_len -= rec->spare;
+		rec->spare = 0;
+	}
 	for (i = 0; i < rec->nout; i++) {
 		struct bio_vec *bv = &rec->out[i];
 		u32 n = min(prepend, bv->bv_len);

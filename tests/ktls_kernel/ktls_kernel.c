@@ -295,8 +295,11 @@ static void consumer_work(struct work_struct *work)
 	int ret;
 
 	lock_sock(c->sk);
-	ret = READ_ONCE(c->sock->ops)->read_sock(c->sk, &desc, consumer_take);
-	if (ret < 0)
+	/* It stops in front of a record that is not data, and of that one nobody will tell again */
+	do {
+		ret = READ_ONCE(c->sock->ops)->read_sock(c->sk, &desc, consumer_take);
+	} while (ret > 0 && c->got < KTLS_KERNEL_MAX);
+	if (ret < 0 && ret != -EAGAIN)
 		c->err = ret;
 	release_sock(c->sk);
 }

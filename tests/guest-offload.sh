@@ -34,7 +34,7 @@ duplex_idle() {
 	for stream in "${duplex_streams[@]:0:2}"; do
 		# shellcheck disable=SC2086
 		set -- $stream
-		[ "$(sed 's/.*) //; s/ .*//' "/proc/$3/stat")" = T ] || return 1
+		stopped "$3" || return 1
 		[ -z "$(ss -tnH "sport = :$1 or dport = :$1" | awk '$2 || $3')" ] || return 1
 		[ -z "$(at far ss -tnH "sport = :$1 or dport = :$1" | awk '$2 || $3')" ] || return 1
 	done

@@ -84,23 +84,24 @@ stream_start() {
 
 # opening_start HOST OPTIONS...: a stream from far to HOST here, read through kTLS. OPTIONS are for both ends, and for the
 # sender alone those behind --, where --tls-user makes it seal in user space, for the receiver those of opening_reader
-# besides. It begins when the receiver's keys are in
-# the kernel: all its records can be opened by the NIC.
-opening_reader=()
+# besides. It begins when the receiver's keys are in the kernel, so that the NIC can open all its records; or at once, if
+# opening_ready is empty.
+opening_reader=() opening_ready=--ready
 opening_start() {
 	local host=$1 both=()
 	shift
 	while [ $# -gt 0 ] && [ "$1" != -- ]; do both+=("$1") && shift; done
 	[ $# = 0 ] || shift
 	stream_port=$((stream_port + 1))
-	(at_exec near "$tcp_tool" recv $stream_port --ktls --ready "${opening_reader[@]}" "${both[@]}") >"/tmp/recv.$stream_port" 2>&1 &
+	(at_exec near "$tcp_tool" recv $stream_port --ktls ${opening_ready:+"$opening_ready"} "${opening_reader[@]}" "${both[@]}") >"/tmp/recv.$stream_port" 2>&1 &
 	stream_rx=$!
 	wait_for 10 port_taken near $stream_port || return 1
-	(at_exec far "$tcp_tool" send "$host" $stream_port --ready "${both[@]}" "$@") >"/tmp/send.$stream_port" 2>&1 &
+	(at_exec far "$tcp_tool" send "$host" $stream_port ${opening_ready:+"$opening_ready"} "${both[@]}" "$@") >"/tmp/send.$stream_port" 2>&1 &
 	stream_tx=$!
 }
 
 ended() { ! kill -0 "$1" 2>/dev/null; }
+stopped() { [ "$(sed 's/.*) //; s/ .*//' "/proc/$1/stat")" = T ]; }
 stream_said() { echo "send: $(cat "/tmp/send.$stream_port"); recv: $(cat "/tmp/recv.$stream_port")"; }
 
 # stream_done [SECONDS]: true when it came to its end by itself and all content was right; says what was wrong

@@ -29,6 +29,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/sendfile.h>
@@ -94,6 +95,7 @@ struct options {
 	uint32_t chunk;
 	uint32_t read;		/* recv: at once */
 	uint32_t before;	/* bytes in the clear in front of the records */
+	uint32_t queued;	/* recv: bytes that come before the keys, at least */
 	uint32_t connections;	/* 0: no end (sink) */
 	uint32_t port_base;	/* 0: any port */
 	uint64_t stop_every;	/* bytes; 0: never */
@@ -628,6 +630,7 @@ static bool conn_ktls(struct server *s, struct conn *c)
 static bool conn_begin(struct server *s, struct conn *c)
 {
 	uint8_t byte = READY_BYTE;
+	int queued = 0;
 	ssize_t n;
 
 	while (s->opt->ktls && c->before < s->opt->before) {
@@ -640,6 +643,11 @@ static bool conn_begin(struct server *s, struct conn *c)
 		c->fill = (uint32_t)n;
 		if (!conn_before(s, c))
 			return false;
+	}
+	while ((uint32_t)queued < s->opt->queued) {
+		if (ioctl(c->fd, FIONREAD, &queued))
+			return conn_fail(c, "FIONREAD: %s", strerror(errno));
+		usleep(1000);
 	}
 	c->begun = true;
 	if (s->opt->ktls && !conn_ktls(s, c))
@@ -1271,7 +1279,7 @@ static const char usage[] =
 	"       tcp_tool send HOST PORT [TLS] [CONTENT] [--bytes N] [--chunk N] [--zerocopy]\n"
 	"                     [--connections N] [--port-base P] [--stop-every N] [--markers]\n"
 	"       tcp_tool recv PORT [TLS] [CONTENT] [--bytes N] [--connections N] [--port-base P]\n"
-	"                     [--ktls] [--read N] [--blind [--markers]]\n"
+	"                     [--ktls [--queued N]] [--read N] [--blind [--markers]]\n"
 	"\n"
 	"sink   counts bytes and prints their SHA-256, one line a connection, without end unless\n"
 	"       --connections says so; --discard: the kernel drops the bytes, nothing is copied\n"
@@ -1291,6 +1299,7 @@ static const char usage[] =
 	"                  one record, at most 16K\n"
 	"--connections N   at once: 1\n"
 	"--port-base P     connection i comes from port P + i; needed for --ktls with many\n"
+	"--queued N        the kernel gets the keys when so many bytes wait to be opened\n"
 	"--read N          bytes of one recv()\n"
 	"--ready           for both: the sender waits until the receiver has its keys\n"
 	"--zerocopy        MSG_ZEROCOPY; with --tls and --sendfile TLS_TX_ZEROCOPY_RO\n"
@@ -1324,7 +1333,7 @@ static uint64_t parse_number(const char *name, const char *s, uint64_t min, uint
 
 enum {
 	OPT_ALERT = 256, OPT_BYTES, OPT_BEFORE, OPT_BLIND, OPT_CHUNK, OPT_CIPHER, OPT_CONNECTIONS, OPT_DISCARD, OPT_FILE,
-	OPT_HELP, OPT_IP_OPTIONS, OPT_KTLS, OPT_MARKERS, OPT_PORT_BASE, OPT_READ, OPT_READY, OPT_SEED, OPT_SENDFILE,
+	OPT_HELP, OPT_IP_OPTIONS, OPT_KTLS, OPT_MARKERS, OPT_PORT_BASE, OPT_QUEUED, OPT_READ, OPT_READY, OPT_SEED, OPT_SENDFILE,
 	OPT_STOP_EVERY, OPT_TLS, OPT_TLS_USER, OPT_ZEROCOPY,
 };
 
@@ -1343,6 +1352,7 @@ static const struct option long_options[] = {
 	{ "ktls", no_argument, NULL, OPT_KTLS },
 	{ "markers", no_argument, NULL, OPT_MARKERS },
 	{ "port-base", required_argument, NULL, OPT_PORT_BASE },
+	{ "queued", required_argument, NULL, OPT_QUEUED },
 	{ "read", required_argument, NULL, OPT_READ },
 	{ "ready", no_argument, NULL, OPT_READY },
 	{ "seed", required_argument, NULL, OPT_SEED },
@@ -1359,7 +1369,8 @@ static const struct option long_options[] = {
 #define SINK_OPTIONS	(BIT(OPT_DISCARD) | BIT(OPT_CONNECTIONS))
 #define BOTH_OPTIONS	(BIT(OPT_ALERT) | BIT(OPT_BYTES) | BIT(OPT_BEFORE) | BIT(OPT_CIPHER) | BIT(OPT_CONNECTIONS) | \
 			 BIT(OPT_FILE) | BIT(OPT_PORT_BASE) | BIT(OPT_READY) | BIT(OPT_SEED) | BIT(OPT_TLS))
-#define RECV_OPTIONS	(BOTH_OPTIONS | BIT(OPT_BLIND) | BIT(OPT_KTLS) | BIT(OPT_MARKERS) | BIT(OPT_READ))
+#define RECV_OPTIONS	(BOTH_OPTIONS | BIT(OPT_BLIND) | BIT(OPT_KTLS) | BIT(OPT_MARKERS) | BIT(OPT_QUEUED) | \
+			 BIT(OPT_READ))
 #define SEND_OPTIONS	(BOTH_OPTIONS | BIT(OPT_CHUNK) | BIT(OPT_IP_OPTIONS) | BIT(OPT_MARKERS) | \
 			 BIT(OPT_SENDFILE) | BIT(OPT_STOP_EVERY) | BIT(OPT_TLS_USER) | BIT(OPT_ZEROCOPY))
 
@@ -1421,6 +1432,9 @@ static void set_option(struct options *opt, int c, enum cipher *cipher)
 		break;
 	case OPT_READ:
 		opt->read = (uint32_t)parse_number(name, optarg, 1, READ_BUF);
+		break;
+	case OPT_QUEUED:
+		opt->queued = (uint32_t)parse_number(name, optarg, 1, MAX_CHUNK);
 		break;
 	case OPT_READY:
 		opt->ready = true;

@@ -123,6 +123,10 @@ stream() {
 	counters_keep far
 }
 
+tls_overhead() { [ "$1" = 1.2 ] && echo 8 + 16 || echo 1 + 16; }
+rx_current() { [ "$(tls_stat TlsCurrRxDevice)" = 1 ]; }
+driven() { ended "$stream_tx" || { ! stopped "$stream_tx" || kill -CONT "$stream_tx"; false; }; }
+
 offload_start
 
 # --- the checker finds what it looks for ---
@@ -178,6 +182,31 @@ for version in 1.2 1.3; do
 	is "$(grown near TlsRxDeviceRecords) $(grown near TlsRxPartialRecords) $(grown far TlsTxFallback)" \
 		"$(grown far TlsTxDeviceRecords) 0 0" "both, $version, 8 connections: each record that the other one sealed"
 done
+
+# The keys come late: what waits in TCP's queue by then the NIC will not see again. It begins behind it, and need not ask.
+opening_ready=''
+for version in 1.2 1.3; do
+	# Four whole records
+	queued=$((4 * (5 + 8192 + ($(tls_overhead $version)))))
+	counters_mark near
+	opening_reader=(--queued $queued)
+	offload_stream rx 4 --tls $version --bytes 128K -- --chunk 8K --stop-every 32K || give_up "no stream"
+	check "keys behind 4 records, $version: they are set" wait_for 20 rx_current
+	check "keys behind 4 records, $version: the sender goes on" wait_for 20 driven
+	stream_ok "keys behind 4 records, $version"
+	counters_read near
+	is "$(grown near TlsRxDeviceRecords) $(grown near TlsRxPartialRecords) $(grown near TlsRxDeviceResync)" "12 0 0" \
+		"keys behind 4 records, $version: the NIC opened the 12 others"
+	# In the middle of one, and the sender goes on
+	counters_mark near
+	opening_reader=(--queued 30000)
+	offload_stream rx 4 --tls $version --bytes 1M -- || give_up "no stream"
+	stream_ok "keys under way, $version"
+	counters_read near
+	between "$(grown near TlsRxDeviceRecords)" 32 62 "keys under way, $version: the NIC opened what came later"
+	between "$(grown near TlsRxPartialRecords)" 0 2 "keys under way, $version: but for where it began"
+done
+opening_ready=--ready opening_reader=()
 
 # Without scatter-gather TCP copies all into one piece
 ethtool -K sn0 sg off >/dev/null

@@ -125,7 +125,7 @@ stepping() {
 step_arrived() {
 	local got
 	got=$(ss -tniH "sport = :$stream_port" | sed -n 's/.* bytes_received:\([0-9]*\).*/\1/p')
-	[ "${got:-0}" -ge $(($1 * step_wire)) ] && { ended "$stream_tx" || [ "$(sed 's/.*) //; s/ .*//' "/proc/$stream_tx/stat")" = T ]; }
+	[ "${got:-0}" -ge $(($1 * step_wire)) ] && { ended "$stream_tx" || stopped "$stream_tx"; }
 }
 step() {
 	local n

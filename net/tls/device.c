@@ -715,6 +715,23 @@ void tls_hw_open_tx(struct sock *sk, const struct tls_crypto_info *info)
 	note(sk, true, why);
 }
 
+/*
+ * Behind what is in TCP's queue already, as the device will not see it again: where the first
+ * record begins of which all is still to come, as far as headers tell; with its number in @info
+ */
+static u32 rx_begin(struct sock *sk, struct tls_crypto_info *info)
+{
+	const struct tls_rx *rx = &tls_conn(sk)->rx;
+	u32 seq = tcp_sk(sk)->copied_seq - rx->staged;
+	struct tls_epoch at = rx->epoch;
+
+	while (before(seq, tcp_sk(sk)->rcv_nxt) && tls_rx_peek_header(sk, seq, &seq))
+		at.record++;
+	tls_epoch_state(&at, info);
+	memzero_explicit(&at, sizeof(at));
+	return seq;
+}
+
 static enum tls_why add_rx(struct sock *sk, struct net_device *netdev,
 			   const struct tls_crypto_info *info)
 {
@@ -723,6 +740,7 @@ static enum tls_why add_rx(struct sock *sk, struct net_device *netdev,
 	struct tls_hw *hw = hw_get(conn);
 	struct tls_hw_rx *rx = kzalloc(sizeof(*rx), GFP_KERNEL);
 	enum tls_why why;
+	u32 seq;
 	int err;
 
 	if (!hw || !rx) {
@@ -731,13 +749,14 @@ static enum tls_why add_rx(struct sock *sk, struct net_device *netdev,
 	}
 	rx->off.resync_nh_reset = 1;
 	memcpy(&copy, info, tls_info_size(conn->rx.epoch.cipher));
+	seq = rx_begin(sk, &copy.info);
 	down_read(&tls_device_lock);
 	why = can_attach(sk, netdev);
 	if (!why) {
 		hw->rx = rx;
 		WRITE_ONCE(conn->ctx.priv_ctx_rx, &rx->off);
 		err = netdev->tlsdev_ops->tls_dev_add(netdev, sk, TLS_OFFLOAD_CTX_DIR_RX,
-						      &copy.info, tcp_sk(sk)->copied_seq);
+						      &copy.info, seq);
 		if (err)
 			why = why_refused(err);
 	}

@@ -35,7 +35,8 @@ unload_ktls() {
 	echo "$ktls_modprobe" >/proc/sys/kernel/modprobe
 	wait_for $((10 * ${slowness:-1})) no_tls_sockets
 	is "$(grep Curr /proc/net/tls_stat | tr -s '[:space:]' ' ')" \
-		"TlsCurrTxSw 0 TlsCurrRxSw 0 TlsCurrTxDevice 0 TlsCurrRxDevice 0 " "no connection is left"
+		"TlsCurrTxSw 0 TlsCurrRxSw 0 TlsCurrTxDevice 0 TlsCurrRxDevice 0 TlsCurrTxRekey 0 TlsCurrRxRekey 0 " \
+		"no connection is left"
 	wait_for $((10 * ${slowness:-1})) tls_unused
 	check "the module goes" rmmod tls
 }

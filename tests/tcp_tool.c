@@ -59,10 +59,11 @@
 #define REC_MAX			(REC_HDR + REC_NONCE + REC_MAX_PLAIN + REC_TAG) /* TLS 1.3: 7 less */
 #define REC_DATA		23
 #define REC_ALERT		21
+#define REC_HANDSHAKE		22
 
 /* Whole pages, and an odd number of them: no chunk of 2^n bytes comes twice in a row */
 #define PATTERN_PERIOD		(257 * 4096)
-#define MAX_CHUNK		(1u << 20)
+#define MAX_CHUNK		(2u << 20)
 #define READ_BUF		(2 * REC_MAX)
 #define DISCARD_BUF		(1u << 20)
 #define PLAIN_ID_BYTES		32 /* enough to tell one connection's bytes from another's */
@@ -72,6 +73,7 @@
 #define ZEROCOPY_REAP		64 /* sends between two looks at the error queue */
 
 static const uint8_t close_notify[2] = { 1, 0 };
+static const uint8_t key_update[5] = { 24, 0, 0, 1, 0 };	/* RFC 8446 4.6.3: update_not_requested */
 
 enum cipher { PLAIN, AES128_GCM, AES256_GCM };
 
@@ -93,6 +95,8 @@ struct options {
 	bool have_bytes;
 	uint64_t bytes;		/* of each connection */
 	uint32_t chunk;
+	bool random;		/* send: chunk is the most, and each is another */
+	uint64_t rekey;		/* send: bytes between two keys; 0: never */
 	uint32_t read;		/* recv: at once */
 	uint32_t before;	/* bytes in the clear in front of the records */
 	uint32_t queued;	/* recv: bytes that come before the keys, at least */
@@ -119,6 +123,7 @@ struct tls {
 	uint8_t salt[4];
 	uint64_t nonce;		/* TLS 1.2: explicit part, of the next record; 1.3: the IV's rest */
 	uint64_t rec_no;	/* of the next record */
+	uint32_t generation;	/* of keys */
 };
 
 __attribute__((format(printf, 2, 3), noreturn))
@@ -191,7 +196,8 @@ static void content_pattern(struct content *ct, uint64_t seed)
 		die(1, "out of memory");
 	for (uint32_t i = 0; i < PATTERN_PERIOD; i += 8)
 		put_be(data + i, splitmix64(&seed), 8);
-	memcpy(data + PATTERN_PERIOD, data, MAX_CHUNK);
+	for (uint32_t i = 0; i < MAX_CHUNK; i += 8)
+		memcpy(data + PATTERN_PERIOD + i, data + i, 8);
 	*ct = (struct content){ data, PATTERN_PERIOD, PATTERN_PERIOD + MAX_CHUNK, -1 };
 }
 
@@ -262,7 +268,8 @@ static uint32_t tls_tail_len(uint16_t version)
 	return version == TLS_1_2_VERSION ? REC_TAG : 1 + REC_TAG;
 }
 
-static void hash_label(const char *label, uint64_t seed, uint32_t index, uint8_t out[32])
+static void hash_label(const char *label, uint64_t seed, uint32_t index, uint32_t generation,
+		       uint8_t out[32])
 {
 	uint8_t in[64] = { 0 };
 	size_t n = strlen(label);
@@ -270,21 +277,38 @@ static void hash_label(const char *label, uint64_t seed, uint32_t index, uint8_t
 	memcpy(in, label, n);
 	put_be(in + n, seed, 8);
 	put_be(in + n + 8, index, 4);
-	if (!EVP_Digest(in, n + 12, out, NULL, EVP_sha256(), NULL))
+	put_be(in + n + 12, generation, 4);
+	if (!EVP_Digest(in, n + 16, out, NULL, EVP_sha256(), NULL))
 		die(1, "SHA-256 failed");
 }
 
-static void tls_derive(struct tls *tls, const struct options *opt, uint32_t index)
+static void tls_keys(struct tls *tls, const struct options *opt, uint32_t index)
 {
 	uint8_t h[32];
 
-	tls->version = opt->version;
-	hash_label("sealnic tcp_tool key", opt->seed, index, tls->key);
-	hash_label("sealnic tcp_tool iv", opt->seed, index, h);
+	hash_label("sealnic tcp_tool key", opt->seed, index, tls->generation, tls->key);
+	hash_label("sealnic tcp_tool iv", opt->seed, index, tls->generation, h);
 	memcpy(tls->salt, h, 4);
 	/* both carry into their upper half after a few records, and neither wraps */
 	tls->nonce = (get_be(h + 4, 8) & 0x7fffffff0000000f) | 0xfffffff0;
 	tls->rec_no = (get_be(h + 12, 8) & 0x7fffffff0000000f) | 0xfffffff0;
+}
+
+static void tls_derive(struct tls *tls, const struct options *opt, uint32_t index)
+{
+	tls->version = opt->version;
+	tls->generation = 0;
+	tls_keys(tls, opt, index);
+}
+
+/* The keys behind a KeyUpdate, here; @tls->gcm has them if it is in use */
+static void tls_update(struct tls *tls, const struct options *opt, uint32_t index)
+{
+	tls->generation++;
+	tls_keys(tls, opt, index);
+	tls->rec_no = 0;
+	if (tls->gcm && !EVP_CipherInit_ex(tls->gcm, NULL, NULL, tls->key, NULL, -1))
+		die(1, "AES-GCM does not take a key");
 }
 
 static void tls_start(struct tls *tls, enum cipher cipher, bool seal)
@@ -397,8 +421,9 @@ static bool tls_to_kernel(const struct tls *tls, enum cipher cipher, int fd, int
 		put_be(u.aes256.rec_seq, tls->rec_no, sizeof(u.aes256.rec_seq));
 		len = sizeof(u.aes256);
 	}
-	return !setsockopt(fd, SOL_TCP, TCP_ULP, "tls", sizeof("tls")) &&
-	       !setsockopt(fd, SOL_TLS, optname, &u, len);
+	if (!tls->generation && setsockopt(fd, SOL_TCP, TCP_ULP, "tls", sizeof("tls")))
+		return false;
+	return !setsockopt(fd, SOL_TLS, optname, &u, len);
 }
 
 /* For a counter of instructions outside: nopl with a displacement of its own */
@@ -519,6 +544,18 @@ static bool conn_alert(struct conn *c, const uint8_t *p, uint32_t len)
 	return true;
 }
 
+/* The key changes behind this record */
+static bool conn_update(struct server *s, struct conn *c, const uint8_t *p, uint32_t len)
+{
+	if (s->opt->version != TLS_1_3_VERSION || len != sizeof(key_update) || memcmp(p, key_update, len))
+		return conn_fail(c, "the handshake record after %llu bytes is no KeyUpdate",
+				 (unsigned long long)c->bytes);
+	tls_update(&c->tls, s->opt, c->index);
+	if (s->opt->ktls && !tls_to_kernel(&c->tls, s->opt->cipher, c->fd, TLS_RX))
+		return conn_fail(c, "TLS_RX, key %u: %s", c->tls.generation, strerror(errno));
+	return true;
+}
+
 static bool conn_record(struct server *s, struct conn *c, const uint8_t *rec, uint32_t plain)
 {
 	unsigned long long no = c->records;
@@ -540,6 +577,8 @@ static bool conn_record(struct server *s, struct conn *c, const uint8_t *rec, ui
 	c->records++;
 	if (s->opt->alert && (tls13 ? s->scratch[plain] : rec[0]) == REC_ALERT)
 		return conn_alert(c, s->scratch, plain);
+	if (tls13 && s->scratch[plain] == REC_HANDSHAKE)
+		return conn_update(s, c, s->scratch, plain);
 	if (c->alert || (tls13 && s->scratch[plain] != REC_DATA))
 		return conn_fail(c, "record %llu is padded, or of type %u", no, s->scratch[plain]);
 	return conn_check(s, c, s->scratch, plain);
@@ -719,6 +758,8 @@ static bool conn_read(struct server *s, struct conn *c)
 			die(1, "SHA-256 failed");
 		return n;
 	}
+	if (type == REC_HANDSHAKE)
+		return conn_update(s, c, c->buf, (uint32_t)n);
 	if (type != REC_DATA)
 		return type == REC_ALERT && s->opt->alert ? conn_alert(c, c->buf, (uint32_t)n) :
 		       conn_fail(c, "a record is of type %u", type);
@@ -743,6 +784,8 @@ static void conn_report(struct server *s, struct conn *c)
 		printf("{\"connection\":%d,\"bytes\":%llu,\"records\":%llu,\"ok\":%s",
 		       c->known ? (int)c->index : -1, (unsigned long long)c->bytes,
 		       (unsigned long long)c->records, *c->error ? "false" : "true");
+		if (c->tls.generation)
+			printf(",\"rekeys\":%u", c->tls.generation);
 	}
 	printf(",\"seconds\":%.3f", now(CLOCK_MONOTONIC) - c->begin);
 	if (*c->error)
@@ -878,6 +921,8 @@ struct out {
 	bool sent;		/* all of it; waits for the peer to close */
 	bool done;
 	uint64_t off;		/* of the content */
+	uint64_t rekey_at;	/* when off is there */
+	uint64_t sizes;		/* of chunks: random state */
 	uint32_t zc_sends;
 	uint32_t zc_done;
 	struct tls tls;
@@ -986,6 +1031,8 @@ static void out_open(struct sender *s, const struct addrinfo *list, uint32_t ind
 	uint8_t byte = 0;
 
 	o->index = index;
+	o->rekey_at = opt->rekey;
+	o->sizes = opt->seed + index;
 	o->fd = connect_to(opt, list, index);
 	if (opt->cipher) {
 		tls_derive(&o->tls, opt, index);
@@ -1059,11 +1106,22 @@ static ssize_t send_record(struct out *o, uint8_t type, const uint8_t *plain, ui
 	return o->rec_plain;
 }
 
+/* The bytes of the next chunk: small ones are as frequent as large ones */
+static uint64_t chunk_size(const struct options *opt, struct out *o)
+{
+	uint64_t n = splitmix64(&o->sizes), max = opt->chunk;
+
+	if (!opt->random)
+		return max;
+	max >>= (n >> 56) % (64 - (uint32_t)__builtin_clzll(max));
+	return n % max + 1;
+}
+
 /* Send once; how much of the content went */
 static ssize_t send_chunk(struct sender *s, struct out *o)
 {
 	const struct options *opt = s->opt;
-	uint64_t len = opt->bytes - o->off < opt->chunk ? opt->bytes - o->off : opt->chunk;
+	uint64_t want = chunk_size(opt, o), len = opt->bytes - o->off < want ? opt->bytes - o->off : want;
 	uint64_t pos = content_at(&s->content, o->index, o->off, &len);
 	const uint8_t *data = s->content.data + pos;
 	off_t at = (off_t)pos;
@@ -1087,29 +1145,45 @@ static ssize_t send_chunk(struct sender *s, struct out *o)
 	return n;
 }
 
-/* The alert behind the content; 0 when it is gone */
-static ssize_t send_alert(struct sender *s, struct out *o)
+/* A record that is not content; 0 when it is gone */
+static ssize_t send_control(struct sender *s, struct out *o, uint8_t type, const uint8_t *text, size_t len)
 {
 	char control[CMSG_SPACE(1)] = { 0 };
-	struct iovec iov = { (void *)close_notify, sizeof(close_notify) };
+	struct iovec iov = { (void *)text, len };
 	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control,
 			      .msg_controllen = sizeof(control) };
 	struct cmsghdr *cmsg = CMSG_FIRSTHDR(&msg);
 	ssize_t n;
 
-	/* Two bytes always find room, sooner or later */
+	/* A few bytes always find room, sooner or later */
 	do {
 		if (s->opt->tls_user) {
-			n = send_record(o, REC_ALERT, close_notify, sizeof(close_notify));
+			n = send_record(o, type, text, len);
 			continue;
 		}
 		cmsg->cmsg_level = SOL_TLS;
 		cmsg->cmsg_type = TLS_SET_RECORD_TYPE;
 		cmsg->cmsg_len = CMSG_LEN(1);
-		*CMSG_DATA(cmsg) = REC_ALERT;
+		*CMSG_DATA(cmsg) = type;
 		n = sendmsg(o->fd, &msg, 0);
 	} while (!n || (n < 0 && (errno == EAGAIN || errno == EINTR)));
 	return n < 0 ? n : 0;
+}
+
+/* A KeyUpdate, and the next key */
+static void send_update(struct sender *s, struct out *o)
+{
+	const struct options *opt = s->opt;
+
+	if (send_control(s, o, REC_HANDSHAKE, key_update, sizeof(key_update)))
+		die(1, "connection %u: KeyUpdate: %s", o->index, strerror(errno));
+	tls_update(&o->tls, opt, o->index);
+	while (!opt->tls_user && !tls_to_kernel(&o->tls, opt->cipher, o->fd, TLS_TX)) {
+		if (errno != EAGAIN && errno != EINTR)
+			die(1, "connection %u: TLS_TX, key %u: %s", o->index, o->tls.generation,
+			    strerror(errno));
+		usleep(1000);
+	}
 }
 
 /* Get a connection on by one step: a chunk, or the peer's word that it has it all */
@@ -1132,6 +1206,10 @@ static void out_step(struct sender *s, struct out *o)
 			fcntl(o->fd, F_SETFL, O_NONBLOCK);
 		if (n > 0) {
 			o->off += (uint64_t)n;
+			if (s->opt->rekey && o->off >= o->rekey_at && o->off < s->opt->bytes) {
+				send_update(s, o);
+				o->rekey_at = o->off + s->opt->rekey;
+			}
 			/* one connection and whole chunks: it comes to each of these places */
 			if (s->opt->stop_every && !(o->off % s->opt->stop_every))
 				raise(SIGSTOP);
@@ -1141,7 +1219,7 @@ static void out_step(struct sender *s, struct out *o)
 		if (n >= 0 && o->off == s->opt->bytes) {
 			o->sent = true;
 			if (s->opt->alert)
-				n = send_alert(s, o);
+				n = send_control(s, o, REC_ALERT, close_notify, sizeof(close_notify));
 			if (n >= 0 && shutdown(o->fd, SHUT_WR))
 				n = -1;
 		}
@@ -1295,7 +1373,7 @@ static const char usage[] =
 	"--bytes N         of each connection; send: 16M or the file's size; recv: whatever comes,\n"
 	"                  or the file's size\n"
 	"--blind           recv: whatever comes is read and counted, not compared\n"
-	"--chunk N         bytes of one send() or sendfile(), at most 1M: 16K; with --tls-user of\n"
+	"--chunk N         bytes of one send() or sendfile(), at most 2M: 16K; with --tls-user of\n"
 	"                  one record, at most 16K\n"
 	"--connections N   at once: 1\n"
 	"--port-base P     connection i comes from port P + i; needed for --ktls with many\n"
@@ -1304,6 +1382,9 @@ static const char usage[] =
 	"--ready           for both: the sender waits until the receiver has its keys\n"
 	"--zerocopy        MSG_ZEROCOPY; with --tls and --sendfile TLS_TX_ZEROCOPY_RO\n"
 	"--ip-options      with IP options, or an IPv6 extension header, in each packet\n"
+	"--random          --chunk is the most, and each chunk of another size, which --seed chooses\n"
+	"--rekey N         send, TLS 1.3: a KeyUpdate and the next key after so many bytes, again and\n"
+	"                  again; recv follows by itself\n"
 	"--stop-every N    after so many bytes, a multiple of --chunk, SIGSTOP, until a SIGCONT comes\n"
 	"--markers         marker instructions from the first send to the peer's close\n"
 	"Numbers may end in K, M or G.\n"
@@ -1333,7 +1414,7 @@ static uint64_t parse_number(const char *name, const char *s, uint64_t min, uint
 
 enum {
 	OPT_ALERT = 256, OPT_BYTES, OPT_BEFORE, OPT_BLIND, OPT_CHUNK, OPT_CIPHER, OPT_CONNECTIONS, OPT_DISCARD, OPT_FILE,
-	OPT_HELP, OPT_IP_OPTIONS, OPT_KTLS, OPT_MARKERS, OPT_PORT_BASE, OPT_QUEUED, OPT_READ, OPT_READY, OPT_SEED, OPT_SENDFILE,
+	OPT_HELP, OPT_IP_OPTIONS, OPT_KTLS, OPT_MARKERS, OPT_PORT_BASE, OPT_QUEUED, OPT_RANDOM, OPT_READ, OPT_READY, OPT_REKEY, OPT_SEED, OPT_SENDFILE,
 	OPT_STOP_EVERY, OPT_TLS, OPT_TLS_USER, OPT_ZEROCOPY,
 };
 
@@ -1353,8 +1434,10 @@ static const struct option long_options[] = {
 	{ "markers", no_argument, NULL, OPT_MARKERS },
 	{ "port-base", required_argument, NULL, OPT_PORT_BASE },
 	{ "queued", required_argument, NULL, OPT_QUEUED },
+	{ "random", no_argument, NULL, OPT_RANDOM },
 	{ "read", required_argument, NULL, OPT_READ },
 	{ "ready", no_argument, NULL, OPT_READY },
+	{ "rekey", required_argument, NULL, OPT_REKEY },
 	{ "seed", required_argument, NULL, OPT_SEED },
 	{ "sendfile", required_argument, NULL, OPT_SENDFILE },
 	{ "stop-every", required_argument, NULL, OPT_STOP_EVERY },
@@ -1371,7 +1454,7 @@ static const struct option long_options[] = {
 			 BIT(OPT_FILE) | BIT(OPT_PORT_BASE) | BIT(OPT_READY) | BIT(OPT_SEED) | BIT(OPT_TLS))
 #define RECV_OPTIONS	(BOTH_OPTIONS | BIT(OPT_BLIND) | BIT(OPT_KTLS) | BIT(OPT_MARKERS) | BIT(OPT_QUEUED) | \
 			 BIT(OPT_READ))
-#define SEND_OPTIONS	(BOTH_OPTIONS | BIT(OPT_CHUNK) | BIT(OPT_IP_OPTIONS) | BIT(OPT_MARKERS) | \
+#define SEND_OPTIONS	(BOTH_OPTIONS | BIT(OPT_CHUNK) | BIT(OPT_IP_OPTIONS) | BIT(OPT_MARKERS) | BIT(OPT_RANDOM) | BIT(OPT_REKEY) | \
 			 BIT(OPT_SENDFILE) | BIT(OPT_STOP_EVERY) | BIT(OPT_TLS_USER) | BIT(OPT_ZEROCOPY))
 
 static void set_option(struct options *opt, int c, enum cipher *cipher)
@@ -1436,6 +1519,12 @@ static void set_option(struct options *opt, int c, enum cipher *cipher)
 	case OPT_QUEUED:
 		opt->queued = (uint32_t)parse_number(name, optarg, 1, MAX_CHUNK);
 		break;
+	case OPT_RANDOM:
+		opt->random = true;
+		break;
+	case OPT_REKEY:
+		opt->rekey = parse_number(name, optarg, 1, 1ull << 50);
+		break;
 	case OPT_READY:
 		opt->ready = true;
 		break;
@@ -1484,6 +1573,8 @@ static unsigned int parse(struct options *opt, int argc, char **argv)
 		die(2, "--ktls needs --tls");
 	if (opt->tls_user && (opt->zerocopy || opt->sendfile))
 		die(2, "--tls-user sends by send(): use --file, and no --zerocopy");
+	if (opt->rekey && (!opt->cipher || opt->version != TLS_1_3_VERSION))
+		die(2, "--rekey needs --tls 1.3");
 	if (opt->stop_every && (opt->connections > 1 || opt->stop_every % opt->chunk))
 		die(2, "--stop-every: with one connection, and a multiple of --chunk");
 	if (opt->zerocopy && !opt->cipher == opt->sendfile)

@@ -22,7 +22,7 @@
 #include "tls.h"
 #include "trace.h"
 
-static DECLARE_RWSEM(tls_device_lock);
+DECLARE_RWSEM(tls_device_lock);
 /* Connections with a device, and their ctx->sk; taken in softirq */
 static DEFINE_SPINLOCK(conns_lock);
 static LIST_HEAD(conns);
@@ -151,6 +151,7 @@ static void records_acked(struct sock *sk, u32 acked_seq)
 		}
 	}
 	spin_unlock_irqrestore(&off->lock, flags);
+	tls_rekey_tx_acked(sk, acked_seq);
 }
 
 /**
@@ -202,17 +203,42 @@ EXPORT_SYMBOL(tls_get_record);
 
 /* --- the end --- */
 
+/* Takes a context for sending from the device. tls_device_lock is held, for writing or reading. */
+static void tx_del(struct tls_hw *hw, struct tls_hw_tx *tx, struct net_device *netdev)
+{
+	/* A driver finds what it knows of a context by the connection, which has another now */
+	struct tls_context before = { .priv_ctx_tx = &tx->off };
+
+	netdev->tlsdev_ops->tls_dev_del(netdev, tx == hw->tx ? &hw->conn->ctx : &before,
+					TLS_OFFLOAD_CTX_DIR_TX);
+	tx->added = false;
+}
+
 /* Takes what the device has of the connection. tls_device_lock is held, for writing or reading. */
 static void contexts_del(struct tls_hw *hw, struct net_device *netdev)
 {
-	struct tls_context *ctx = &hw->conn->ctx;
-
 	if (hw->rx_added)
-		netdev->tlsdev_ops->tls_dev_del(netdev, ctx, TLS_OFFLOAD_CTX_DIR_RX);
-	if (hw->tx_added)
-		netdev->tlsdev_ops->tls_dev_del(netdev, ctx, TLS_OFFLOAD_CTX_DIR_TX);
+		netdev->tlsdev_ops->tls_dev_del(netdev, &hw->conn->ctx, TLS_OFFLOAD_CTX_DIR_RX);
 	hw->rx_added = false;
-	hw->tx_added = false;
+	if (hw->tx && hw->tx->added)
+		tx_del(hw, hw->tx, netdev);
+	if (hw->old && hw->old->added)
+		tx_del(hw, hw->old, netdev);
+}
+
+static void hw_tx_free(struct tls_hw_tx *tx)
+{
+	struct tls_record_info *info, *next;
+
+	if (!tx)
+		return;
+	list_for_each_entry_safe(info, next, &tx->off.records_list, list)
+		record_put(info);
+	list_for_each_entry_safe(info, next, &tx->free, list)
+		kmem_cache_free(record_cache, container_of(info, struct tls_hw_record, info));
+	tls_epoch_close(&tx->epoch);
+	tls_pages_free(tx->ubuf);
+	kfree_sensitive(tx);
 }
 
 /**
@@ -223,11 +249,8 @@ void tls_hw_free(struct tls_hw *hw)
 {
 	if (!hw)
 		return;
-	if (hw->tx) {
-		tls_epoch_close(&hw->tx->epoch);
-		tls_pages_free(hw->tx->ubuf);
-		kfree_sensitive(hw->tx);
-	}
+	hw_tx_free(hw->tx);
+	hw_tx_free(hw->old);
 	if (hw->rx) {
 		tls_epoch_close(&hw->rx->undo);
 		kfree(hw->rx);
@@ -241,7 +264,6 @@ static void hw_destroy(struct work_struct *work)
 	struct tls_context *ctx = &hw->conn->ctx;
 	struct net_device *netdev;
 
-	cancel_work_sync(&hw->leave);
 	down_read(&tls_device_lock);
 	netdev = rcu_dereference_protected(ctx->netdev, lockdep_is_held(&tls_device_lock));
 	if (netdev) {
@@ -280,18 +302,8 @@ void tls_device_sk_destruct(struct sock *sk)
 	struct tls_hw *hw = conn->hw;
 	unsigned long flags;
 
-	if (hw->tx) {
-		struct tls_record_info *info, *next;
-
+	if (hw->tx)
 		clean_acked_data_disable(inet_csk(sk));
-		list_for_each_entry_safe(info, next, &hw->tx->off.records_list, list)
-			record_put(info);
-		INIT_LIST_HEAD(&hw->tx->off.records_list);
-		list_for_each_entry_safe(info, next, &hw->tx->free, list)
-			kmem_cache_free(record_cache,
-					container_of(info, struct tls_hw_record, info));
-		INIT_LIST_HEAD(&hw->tx->free);
-	}
 	spin_lock_irqsave(&conns_lock, flags);
 	conn->ctx.sk = NULL;
 	spin_unlock_irqrestore(&conns_lock, flags);
@@ -311,16 +323,54 @@ static void set_validate_sw(struct tls_hw *hw)
 		smp_store_release(&sk->sk_validate_xmit_skb, tls_validate_xmit_skb_sw);
 }
 
-/*
- * Nothing is left for the device to seal: what comes now is sealed by software as long as there is
- * anything to seal. In two steps, as a packet that tls_validate_xmit_skb() let pass in plaintext
- * must still look offloaded to the driver.
+/**
+ * tls_hw_retire_tx() - free the context for sending that a rekey has replaced
+ * @hw: the connection's; may have none
+ *
+ * Packets on their way may look at it: its key, its records, what the driver knows of it.
+ *
+ * Context: process, may sleep; not the socket's lock. Nobody else does the same.
  */
-static void hw_leave(struct work_struct *work)
+void tls_hw_retire_tx(struct tls_hw *hw)
 {
-	struct tls_hw *hw = container_of(work, struct tls_hw, leave);
+	struct tls_hw_tx *old = READ_ONCE(hw->old);
 	struct net_device *netdev;
 
+	if (!old)
+		return;
+	synchronize_net();
+	down_read(&tls_device_lock);
+	netdev = rcu_dereference_protected(hw->conn->ctx.netdev,
+					   lockdep_is_held(&tls_device_lock));
+	if (netdev && old->added)
+		tx_del(hw, old, netdev);
+	WRITE_ONCE(hw->old, NULL);
+	up_read(&tls_device_lock);
+	hw_tx_free(old);
+}
+
+/**
+ * tls_hw_retire_last_tx() - take the context for sending from the device, and have no other
+ * @hw: the connection's
+ *
+ * Nothing is left for the device to seal. In two steps, as a packet that tls_validate_xmit_skb()
+ * let pass in plaintext must still look offloaded to the driver.
+ *
+ * Context: process, may sleep; not the socket's lock.
+ *
+ * Return: whether the device had one.
+ */
+bool tls_hw_retire_last_tx(struct tls_hw *hw)
+{
+	struct net_device *netdev;
+	bool had;
+
+	down_read(&tls_device_lock);
+	had = hw->tx->added;
+	WRITE_ONCE(hw->leaving, true);
+	up_read(&tls_device_lock);
+	if (!had)
+		return false;
 	synchronize_net();
 	spin_lock_bh(&conns_lock);
 	set_validate_sw(hw);
@@ -329,23 +379,21 @@ static void hw_leave(struct work_struct *work)
 	down_read(&tls_device_lock);
 	netdev = rcu_dereference_protected(hw->conn->ctx.netdev,
 					   lockdep_is_held(&tls_device_lock));
-	if (netdev && hw->tx_added) {
-		netdev->tlsdev_ops->tls_dev_del(netdev, &hw->conn->ctx, TLS_OFFLOAD_CTX_DIR_TX);
-		hw->tx_added = false;
-	}
+	if (netdev && hw->tx->added)
+		tx_del(hw, hw->tx, netdev);
 	up_read(&tls_device_lock);
+	return true;
 }
 
-/* TCP must not put bytes of two engines into one packet */
-static void fence(struct sock *sk)
-{
-	struct sk_buff *skb = tcp_write_queue_tail(sk);
-
-	if (skb)
-		TCP_SKB_CB(skb)->eor = 1;
-}
-
-static void note(struct sock *sk, bool tx, enum tls_why why)
+/**
+ * tls_hw_note() - tell who seals or opens from now on
+ * @sk: the socket
+ * @tx: sending
+ * @why: why it is not the device
+ *
+ * Context: any.
+ */
+void tls_hw_note(struct sock *sk, bool tx, enum tls_why why)
 {
 	trace_tls_engine(sk, tx, why);
 	if (why != TLS_WHY_NOT)
@@ -362,7 +410,7 @@ static void degrade(struct sock *sk, bool tx, enum tls_why why)
 		return;
 	tls_stat_add(sk, tx ? TLS_STAT_CURR_TX_DEVICE : TLS_STAT_CURR_RX_DEVICE, -1);
 	tls_stat_inc(sk, tx ? TLS_STAT_CURR_TX_SW : TLS_STAT_CURR_RX_SW);
-	note(sk, tx, why);
+	tls_hw_note(sk, tx, why);
 }
 
 /**
@@ -370,28 +418,24 @@ static void degrade(struct sock *sk, bool tx, enum tls_why why)
  * @sk: the socket, locked; its engine for sending is the device
  * @why: why
  *
- * What TCP has in plaintext is sealed by the device still, or by the fallback.
+ * What TCP has in plaintext stays the device's.
+ *
+ * Context: process; tls_device_lock is held, or the device went down.
  */
 void tls_hw_leave_tx(struct sock *sk, enum tls_why why)
 {
-	struct tls_conn *conn = tls_conn(sk);
+	struct tls_tx *tx = &tls_conn(sk)->tx;
 
-	fence(sk);
-	down_read(&tls_device_lock);
-	conn->tx.hw = false;
+	/* TCP must not put bytes of two engines into one packet */
+	tcp_write_collapse_fence(sk);
+	tx->hw = false;
 	degrade(sk, true, why);
-	WRITE_ONCE(conn->tx.why, why);
-	/* A device that went down is left already */
-	if (!conn->hw->down) {
-		WRITE_ONCE(conn->hw->leaving, true);
-		queue_work(tls_device_wq, &conn->hw->leave);
-	}
-	up_read(&tls_device_lock);
+	WRITE_ONCE(tx->why, why);
 }
 
 /**
  * tls_hw_leave_rx() - the device loses its context for receiving
- * @sk: the socket, locked
+ * @sk: the socket, locked; its engine for receiving is the device
  * @why: why
  *
  * What it has opened already is in TCP's queue, and stays what it is.
@@ -413,8 +457,12 @@ void tls_hw_leave_rx(struct sock *sk, enum tls_why why)
 	degrade(sk, false, why);
 	WRITE_ONCE(conn->rx.why, why);
 	up_read(&tls_device_lock);
-	/* What the peer sends beyond its window has not come yet */
+	/*
+	 * What the device has opened may be in TCP's queues, in the backlog, in GRO, or in a ring.
+	 * What the peer sends beyond its window has not come yet.
+	 */
 	hw->rx->undo_end = tcp_sk(sk)->rcv_nxt + tcp_receive_window(tcp_sk(sk));
+	hw->rx->draining = true;
 }
 
 /* Takes the device's contexts from all its connections */
@@ -445,7 +493,7 @@ static void device_down(struct net_device *netdev)
 	if (list_empty(&gone))
 		goto out;
 
-	/* The same two steps as in hw_leave() */
+	/* The same two steps as in tls_hw_retire_last_tx() */
 	synchronize_net();
 	spin_lock_irqsave(&conns_lock, flags);
 	list_for_each_entry(ctx, &gone, list) {
@@ -512,6 +560,7 @@ bool tls_hw_detach(struct sock *sk)
 	if (!attached)
 		return false;
 	hw->detached = true;
+	tls_rekey_detach(sk);
 	netdev = rcu_dereference_protected(conn->ctx.netdev, lockdep_is_held(&tls_device_lock));
 	if (netdev && hw->rx_added) {
 		netdev->tlsdev_ops->tls_dev_del(netdev, &conn->ctx, TLS_OFFLOAD_CTX_DIR_RX);
@@ -578,7 +627,7 @@ static struct tls_hw *hw_get(struct tls_conn *conn)
 	if (!hw)
 		return NULL;
 	hw->conn = conn;
-	INIT_WORK(&hw->leave, hw_leave);
+	INIT_DELAYED_WORK(&hw->rekey, tls_rekey_work);
 	INIT_WORK(&hw->destroy, hw_destroy);
 	conn->hw = hw;
 	return hw;
@@ -617,8 +666,7 @@ static enum tls_why can_attach(struct sock *sk, const struct net_device *netdev)
 	return netdev->flags & IFF_UP ? TLS_WHY_NOT : TLS_WHY_DOWN;
 }
 
-static struct tls_hw_tx *hw_tx_alloc(struct tls_context *ctx, const struct tls_crypto_info *info,
-				     struct tls_hw_record **marker)
+static struct tls_hw_tx *hw_tx_alloc(struct tls_context *ctx, const struct tls_crypto_info *info)
 {
 	struct tls_hw_tx *tx = kzalloc(sizeof(*tx), GFP_KERNEL);
 
@@ -629,70 +677,76 @@ static struct tls_hw_tx *hw_tx_alloc(struct tls_context *ctx, const struct tls_c
 	INIT_LIST_HEAD(&tx->free);
 	tx->off.ctx = ctx;
 	tx->ubuf = tls_pages_alloc();
-	*marker = tls_hw_record_alloc(tx, GFP_KERNEL);
-	if (tx->ubuf && *marker && !tls_epoch_open(&tx->epoch, info, true)) {
+	if (tx->ubuf && !tls_epoch_open(&tx->epoch, info, true)) {
 		tx->off.unacked_record_sn = tx->epoch.record;
 		return tx;
 	}
-	tls_hw_record_free(*marker);
-	tls_pages_free(tx->ubuf);
-	kfree(tx);
+	hw_tx_free(tx);
 	return NULL;
 }
 
-static enum tls_why add_tx(struct sock *sk, struct net_device *netdev,
-			   const struct tls_crypto_info *info)
+/* What comes before is not the device's to seal */
+static bool start_marker(struct tls_hw_tx *tx, u32 seq)
 {
-	struct tls_conn *conn = tls_conn(sk);
-	union tls_crypto_context copy;
-	struct tls_hw_record *marker;
-	struct tls_hw_tx *tx;
-	struct tls_hw *hw;
-	enum tls_why why;
-	int err;
+	struct tls_hw_record *marker = tls_hw_record_alloc(tx, GFP_KERNEL);
 
-	hw = hw_get(conn);
-	tx = hw ? hw_tx_alloc(&conn->ctx, info, &marker) : NULL;
-	if (!tx)
-		return TLS_WHY_REFUSED;
-	/* What comes before is not the device's */
-	marker->info.end_seq = tcp_sk(sk)->write_seq;
+	if (!marker)
+		return false;
+	marker->info.end_seq = seq;
 	marker->info.len = 0;
 	marker->info.num_frags = 0;
 	list_add(&marker->info.list, &tx->off.records_list);
-	fence(sk);
+	return true;
+}
 
-	memcpy(&copy, info, tls_info_size(conn->tx.epoch.cipher));
+/*
+ * Gives the device a context for sending, @tx, of which TCP's next byte is the first. If the
+ * connection has one already, all of that one's bytes are acknowledged, and it becomes hw->old.
+ */
+static enum tls_why add_tx(struct sock *sk, struct net_device *netdev, struct tls_hw_tx *tx,
+			   union tls_crypto_context *info)
+{
+	struct tls_conn *conn = tls_conn(sk);
+	struct tls_hw *hw = conn->hw;
+	struct tls_hw_tx *old = hw->tx;
+	enum tls_why why;
+	int err;
+
+	/* TCP must not put bytes of two engines into one packet */
+	tcp_write_collapse_fence(sk);
 	down_read(&tls_device_lock);
 	why = can_attach(sk, netdev);
 	if (!why) {
-		hw->tx = tx;
-		WRITE_ONCE(conn->ctx.priv_ctx_tx, &tx->off);
+		/* Packets on their way may see it from now on */
+		smp_store_release(&hw->tx, tx);
+		smp_store_release(&conn->ctx.priv_ctx_tx, &tx->off);
 		err = netdev->tlsdev_ops->tls_dev_add(netdev, sk, TLS_OFFLOAD_CTX_DIR_TX,
-						      &copy.info, tcp_sk(sk)->write_seq);
-		if (err)
+						      &info->info, tcp_sk(sk)->write_seq);
+		if (err) {
 			why = why_refused(err);
+			WRITE_ONCE(hw->tx, old);
+			WRITE_ONCE(conn->ctx.priv_ctx_tx, old ? &old->off : NULL);
+		}
 	}
-	if (why) {
-		hw->tx = NULL;
-	} else {
-		hw->tx_added = true;
+	if (!why) {
+		tx->added = true;
 		conn->tx.hw = true;
 		conn->ctx.tx_conf = TLS_HW;
+		WRITE_ONCE(conn->tx.why, TLS_WHY_NOT);
 		tls_stat_inc(sk, TLS_STAT_CURR_TX_DEVICE);
+		WRITE_ONCE(hw->leaving, false);
 		attach(sk, netdev);
-		clean_acked_data_enable(inet_csk(sk), records_acked);
+		if (old) {
+			WRITE_ONCE(hw->old, old);
+			tls_stat_add(sk, TLS_STAT_CURR_TX_SW, -1);
+			clear_bit(TLS_TX_SYNC_SCHED, &conn->ctx.flags);
+		} else {
+			clean_acked_data_enable(inet_csk(sk), records_acked);
+		}
 		/* Drivers look at the connection if they see this */
 		smp_store_release(&sk->sk_validate_xmit_skb, tls_validate_xmit_skb);
 	}
 	up_read(&tls_device_lock);
-	memzero_explicit(&copy, sizeof(copy));
-	if (why) {
-		tls_hw_record_free(marker);
-		tls_pages_free(tx->ubuf);
-		tls_epoch_close(&tx->epoch);
-		kfree(tx);
-	}
 	return why;
 }
 
@@ -705,14 +759,80 @@ static enum tls_why add_tx(struct sock *sk, struct net_device *netdev,
  */
 void tls_hw_open_tx(struct sock *sk, const struct tls_crypto_info *info)
 {
+	struct tls_conn *conn = tls_conn(sk);
 	struct net_device *netdev = sk_netdev(sk);
 	enum tls_why why = can_offload(netdev, info, true);
+	struct tls_hw_tx *tx;
 
-	if (!why)
-		why = add_tx(sk, netdev, info);
+	if (!why) {
+		union tls_crypto_context copy;
+
+		memcpy(&copy, info, tls_info_size(conn->tx.epoch.cipher));
+		tx = hw_get(conn) ? hw_tx_alloc(&conn->ctx, info) : NULL;
+		if (tx && start_marker(tx, tcp_sk(sk)->write_seq))
+			why = add_tx(sk, netdev, tx, &copy);
+		else
+			why = TLS_WHY_REFUSED;
+		if (why)
+			hw_tx_free(tx);
+		memzero_explicit(&copy, sizeof(copy));
+	}
 	dev_put(netdev);
-	tls_conn(sk)->tx.why = why;
-	note(sk, true, why);
+	conn->tx.why = why;
+	tls_hw_note(sk, true, why);
+}
+
+/* The device that has the connection's contexts, held; NULL if it went down */
+static struct net_device *hw_netdev(const struct tls_conn *conn)
+{
+	struct net_device *netdev;
+
+	down_read(&tls_device_lock);
+	netdev = rcu_dereference_protected(conn->ctx.netdev, lockdep_is_held(&tls_device_lock));
+	dev_hold(netdev);
+	up_read(&tls_device_lock);
+	return netdev;
+}
+
+/**
+ * tls_hw_reopen_tx() - give the present epoch for sending to the device that had an earlier one
+ * @sk: the socket, locked; no record is under way, and hw->old is empty
+ *
+ * It begins with the next record, whatever their number is by now. What TCP has before that is no
+ * plaintext of an older epoch any more, for that is acknowledged, so there is no start marker: of a
+ * packet that was delayed the record is gone.
+ *
+ * Context: process, may sleep.
+ *
+ * Return: TLS_WHY_NOT; or why not, and it is as it was.
+ */
+enum tls_why tls_hw_reopen_tx(struct sock *sk)
+{
+	struct tls_conn *conn = tls_conn(sk);
+	struct net_device *netdev = hw_netdev(conn);
+	union tls_crypto_context info = conn->ctx.crypto_send;
+	enum tls_why why = TLS_WHY_DOWN;
+	struct tls_hw_tx *tx;
+
+	if (!netdev)
+		goto out;
+	why = can_offload(netdev, &info.info, true);
+	if (why)
+		goto out;
+	tls_epoch_state(&conn->tx.epoch, &info.info);
+	tx = hw_tx_alloc(&conn->ctx, &info.info);
+	why = tx ? add_tx(sk, netdev, tx, &info) : TLS_WHY_REFUSED;
+	if (why && tx) {
+		/* A packet on its way may have seen it */
+		synchronize_net();
+		hw_tx_free(tx);
+	}
+	if (!why)
+		tls_hw_note(sk, true, why);
+out:
+	memzero_explicit(&info, sizeof(info));
+	dev_put(netdev);
+	return why;
 }
 
 /*
@@ -736,42 +856,35 @@ static enum tls_why add_rx(struct sock *sk, struct net_device *netdev,
 			   const struct tls_crypto_info *info)
 {
 	struct tls_conn *conn = tls_conn(sk);
+	struct tls_hw_rx *rx = conn->hw->rx;
 	union tls_crypto_context copy;
-	struct tls_hw *hw = hw_get(conn);
-	struct tls_hw_rx *rx = kzalloc(sizeof(*rx), GFP_KERNEL);
 	enum tls_why why;
 	u32 seq;
 	int err;
 
-	if (!hw || !rx) {
-		kfree(rx);
-		return TLS_WHY_REFUSED;
-	}
+	memset(&rx->off, 0, sizeof(rx->off));
 	rx->off.resync_nh_reset = 1;
+	rx->walking = false;
 	memcpy(&copy, info, tls_info_size(conn->rx.epoch.cipher));
 	seq = rx_begin(sk, &copy.info);
 	down_read(&tls_device_lock);
 	why = can_attach(sk, netdev);
 	if (!why) {
-		hw->rx = rx;
 		WRITE_ONCE(conn->ctx.priv_ctx_rx, &rx->off);
 		err = netdev->tlsdev_ops->tls_dev_add(netdev, sk, TLS_OFFLOAD_CTX_DIR_RX,
 						      &copy.info, seq);
 		if (err)
 			why = why_refused(err);
 	}
-	if (why) {
-		hw->rx = NULL;
-	} else {
-		hw->rx_added = true;
+	if (!why) {
+		conn->hw->rx_added = true;
 		conn->ctx.rx_conf = TLS_HW;
+		WRITE_ONCE(conn->rx.why, TLS_WHY_NOT);
 		tls_stat_inc(sk, TLS_STAT_CURR_RX_DEVICE);
 		attach(sk, netdev);
 	}
 	up_read(&tls_device_lock);
 	memzero_explicit(&copy, sizeof(copy));
-	if (why)
-		kfree(rx);
 	return why;
 }
 
@@ -784,14 +897,50 @@ static enum tls_why add_rx(struct sock *sk, struct net_device *netdev,
  */
 void tls_hw_open_rx(struct sock *sk, const struct tls_crypto_info *info)
 {
+	struct tls_conn *conn = tls_conn(sk);
 	struct net_device *netdev = sk_netdev(sk);
 	enum tls_why why = can_offload(netdev, info, false);
 
-	if (!why)
-		why = add_rx(sk, netdev, info);
+	if (!why) {
+		struct tls_hw *hw = hw_get(conn);
+
+		if (hw)
+			hw->rx = kzalloc(sizeof(*hw->rx), GFP_KERNEL);
+		why = hw && hw->rx ? add_rx(sk, netdev, info) : TLS_WHY_REFUSED;
+		if (why && hw) {
+			kfree(hw->rx);
+			hw->rx = NULL;
+		}
+	}
 	dev_put(netdev);
-	tls_conn(sk)->rx.why = why;
-	note(sk, false, why);
+	conn->rx.why = why;
+	tls_hw_note(sk, false, why);
+}
+
+/**
+ * tls_hw_reopen_rx() - give the present epoch for receiving to the device that had an earlier one
+ * @sk: the socket, locked; what the device opened with that one is read
+ *
+ * Context: process, may sleep.
+ *
+ * Return: TLS_WHY_NOT; or why not, and it is as it was.
+ */
+enum tls_why tls_hw_reopen_rx(struct sock *sk)
+{
+	struct tls_conn *conn = tls_conn(sk);
+	struct net_device *netdev = hw_netdev(conn);
+	enum tls_why why = TLS_WHY_DOWN;
+
+	if (netdev)
+		why = can_offload(netdev, &conn->ctx.crypto_recv.info, false);
+	if (!why)
+		why = add_rx(sk, netdev, &conn->ctx.crypto_recv.info);
+	if (!why) {
+		tls_stat_add(sk, TLS_STAT_CURR_RX_SW, -1);
+		tls_hw_note(sk, false, why);
+	}
+	dev_put(netdev);
+	return why;
 }
 
 /* --- while it works --- */
@@ -849,11 +998,11 @@ void tls_hw_resync_tx(struct sock *sk)
 	if (likely(!test_bit(TLS_TX_SYNC_SCHED, &conn->ctx.flags)))
 		return;
 	/* The record has to begin a packet */
-	fence(sk);
+	tcp_write_collapse_fence(sk);
 	record = cpu_to_be64(conn->tx.epoch.record);
 	down_read(&tls_device_lock);
 	netdev = rcu_dereference_protected(conn->ctx.netdev, lockdep_is_held(&tls_device_lock));
-	if (netdev && conn->hw->tx_added)
+	if (netdev && conn->hw->tx->added)
 		err = netdev->tlsdev_ops->tls_dev_resync(netdev, sk, seq, (u8 *)&record,
 							 TLS_OFFLOAD_CTX_DIR_TX);
 	up_read(&tls_device_lock);
@@ -898,11 +1047,16 @@ int tls_device_init(void)
 	tls_device_wq = alloc_workqueue("ktls_device", 0, 0);
 	if (!tls_device_wq)
 		goto no_wq;
+	err = tls_rekey_init();
+	if (err)
+		goto no_rekey;
 	err = register_netdevice_notifier(&device_notifier);
 	if (err)
 		goto no_notifier;
 	return 0;
 no_notifier:
+	tls_rekey_exit();
+no_rekey:
 	destroy_workqueue(tls_device_wq);
 no_wq:
 	kmem_cache_destroy(record_cache);
@@ -915,6 +1069,7 @@ void tls_device_exit(void)
 	unregister_netdevice_notifier(&device_notifier);
 	/* Whoever is still in tls_device_sk_destruct() */
 	synchronize_net();
+	tls_rekey_exit();
 	destroy_workqueue(tls_device_wq);
 	clean_acked_data_flush();
 	kmem_cache_destroy(record_cache);

@@ -186,7 +186,7 @@ static void replace_skb(struct sk_buff *fresh, struct sk_buff *skb)
 static struct sk_buff *seal_skb(struct sock *sk, struct sk_buff *skb)
 {
 	u32 hdr = skb_tcp_all_headers(skb), len = skb->len - hdr;
-	struct tls_hw_tx *tx = tls_conn(sk)->hw->tx;
+	struct tls_hw_tx *tx = READ_ONCE(tls_conn(sk)->hw->tx);
 	struct sk_buff *fresh;
 	int err = 0;
 
@@ -251,8 +251,12 @@ struct sk_buff *tls_validate_xmit_skb(struct sock *sk, struct net_device *dev, s
 	const struct tls_conn *conn = tls_conn(sk);
 
 	if (likely(!READ_ONCE(conn->hw->leaving)) &&
-	    reaches(dev, rcu_dereference_bh(conn->ctx.netdev)))
+	    reaches(dev, rcu_dereference_bh(conn->ctx.netdev))) {
+		/* Sealed while the device waited for a key: it would be sealed again, or dropped */
+		if (unlikely(READ_ONCE(conn->hw->rekeyed)) && !skb_is_decrypted(skb))
+			skb_orphan(skb);
 		return skb;
+	}
 	skb = seal_skb(sk, skb);
 	/*
 	 * Drivers and bonding would take it for a packet to seal, by its socket, and even if the

@@ -147,8 +147,7 @@ static int set_epoch(struct sock *sk, bool tx, struct tls_epoch *epoch,
 			}
 			tls_stat_inc(sk, conn->tx.hw ? TLS_STAT_TX_DEVICE : TLS_STAT_TX_SW);
 		} else {
-			if (conn->tx.hw)
-				tls_hw_leave_tx(sk, TLS_WHY_REKEY);
+			tls_rekey_tx(sk);
 			tls_stat_inc(sk, TLS_STAT_TX_REKEY_OK);
 		}
 		return 0;
@@ -163,8 +162,8 @@ static int set_epoch(struct sock *sk, bool tx, struct tls_epoch *epoch,
 		}
 		tls_stat_inc(sk, conn->rx.why ? TLS_STAT_RX_SW : TLS_STAT_RX_DEVICE);
 	} else {
-		tls_rx_rekeyed(sk, epoch);
 		conn->rx.key_update = false;
+		tls_rx_rekeyed(sk, epoch);
 		tls_stat_inc(sk, TLS_STAT_RX_REKEY_OK);
 	}
 	/*

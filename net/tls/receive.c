@@ -428,8 +428,7 @@ static void rx_handshake(struct sock *sk, struct sk_buff *skb)
 	rx->hs_len = 0;
 	rx->hs_left = 0;
 	/* What comes is no longer for the key that the device has */
-	if (rx_by_device(tls_conn(sk)))
-		tls_hw_leave_rx(sk, TLS_WHY_REKEY);
+	tls_rekey_rx(sk);
 	tls_stat_inc(sk, TLS_STAT_RX_REKEY_RECEIVED);
 	trace_tls_rekey(sk, false, rx->epoch.record, 0);
 }
@@ -472,6 +471,15 @@ static int rx_open(struct sock *sk, u32 plain, struct scatterlist *src, struct s
 	return err;
 }
 
+/* The first record begins at @seq now: can it be one that the device has opened with an older key? */
+static void rx_drained(struct tls_hw_rx *hw, u32 seq)
+{
+	if (before(seq, hw->undo_end))
+		return;
+	hw->draining = false;
+	tls_epoch_close(&hw->undo);
+}
+
 /* The first record is done with, and what it was: for whoever helps the device */
 static void rx_consumed(struct sock *sk, u32 end, enum rx_state state)
 {
@@ -484,10 +492,9 @@ static void rx_consumed(struct sock *sk, u32 end, enum rx_state state)
 	} else if (state == RX_MIXED) {
 		tls_stat_inc(sk, TLS_STAT_RX_PARTIAL_RECORDS);
 	}
-	if (unlikely(hw->undo.aead)) {
+	if (unlikely(hw->draining)) {
 		hw->undo.record++;
-		if (!before(end, hw->undo_end))
-			tls_epoch_close(&hw->undo);
+		rx_drained(hw, end);
 	}
 	tls_rx_resync_opened(sk, end, state == RX_PLAIN);
 }
@@ -509,6 +516,8 @@ static void rx_consume(struct sock *sk, enum rx_state state)
 	}
 	if (rx_by_device(conn))
 		rx_consumed(sk, tcp_sk(sk)->copied_seq + left, state);
+	if (state != RX_PLAIN)
+		tls_stat_inc(sk, TLS_STAT_RX_SW_RECORDS);
 	if (left)
 		tcp_read_done(sk, left);
 }
@@ -875,6 +884,8 @@ static int rx_wait(struct sock *sk, size_t copied, size_t target, long *timeo)
 	struct tls_rx *rx = &tls_conn(sk)->rx;
 	int err;
 
+	if (rx_by_device(tls_conn(sk)))
+		tls_rekey_rx_try(sk);
 	for (;;) {
 		bool complete = !rx->err && rx_complete(sk);
 		u32 seen;
@@ -1304,12 +1315,16 @@ void tls_rx_rekeyed(struct sock *sk, struct tls_epoch *old)
 	struct tls_conn *conn = tls_conn(sk);
 	struct tls_hw_rx *hw = conn->hw ? conn->hw->rx : NULL;
 
-	if (hw && !conn->rx.why)
-		tls_hw_leave_rx(sk, TLS_WHY_REKEY);
-	if (!hw || hw->undo.aead || !before(tcp_sk(sk)->copied_seq, hw->undo_end))
+	if (!hw)
 		return;
-	hw->undo = *old;
-	memzero_explicit(old, sizeof(*old));
+	tls_rekey_rx(sk);
+	if (hw->draining)
+		rx_drained(hw, tcp_sk(sk)->copied_seq - conn->rx.staged);
+	if (hw->draining && !hw->undo.aead) {
+		hw->undo = *old;
+		memzero_explicit(old, sizeof(*old));
+	}
+	tls_rekey_rx_try(sk);
 }
 
 /**

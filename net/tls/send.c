@@ -348,6 +348,7 @@ static noinline_for_stack int rec_seal(struct sock *sk, struct tls_tx_rec *rec)
 	rec->ended = true;
 	rec->sealed = true;
 	rec->total = prepend + rec->len + tail;
+	tls_stat_inc(sk, TLS_STAT_TX_SW_RECORDS);
 	rec_trim(sk, rec);
 	/*
 	 * The plaintext is not needed any more. The user's own pages went before, with

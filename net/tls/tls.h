@@ -111,7 +111,7 @@ enum tls_why {
 	TLS_WHY_TABLE_FULL,	/* the device has no room for another connection */
 	TLS_WHY_REFUSED,	/* the driver refused for another reason, or there was no memory */
 	TLS_WHY_DOWN,		/* the device went down */
-	TLS_WHY_REKEY,		/* the key was changed */
+	TLS_WHY_REKEY,		/* the key was changed, and the device does not have the new one yet */
 	TLS_WHY_NUM
 };
 
@@ -121,6 +121,7 @@ struct tls_hw_record;
 /**
  * struct tls_hw_tx - a device's context for sending
  * @off: what the driver knows of it
+ * @added: the device holds it; under tls_device_lock
  * @epoch: what seals in software what the device cannot, with a transform of its own
  * @ubuf: for tls_pages_msg()
  * @free: some records for the next; under @off.lock
@@ -128,6 +129,7 @@ struct tls_hw_record;
  */
 struct tls_hw_tx {
 	struct tls_offload_context_tx off;
+	bool added;
 	struct tls_epoch epoch;
 	struct ubuf_info *ubuf;
 	struct list_head free;
@@ -142,7 +144,8 @@ struct tls_hw_tx {
  * @walking: @seq and @record are valid
  * @undo: the key that the device opens with although the connection has another already, with the
  *	device's number of the first record; none otherwise
- * @undo_end: TCP sequence number from which on nothing can be opened with @undo
+ * @undo_end: TCP sequence number from which on nothing can be opened with an older key
+ * @draining: the first record begins before that
  */
 struct tls_hw_rx {
 	struct tls_offload_context_rx off;
@@ -151,31 +154,42 @@ struct tls_hw_rx {
 	bool walking;
 	struct tls_epoch undo;
 	u32 undo_end;
+	bool draining;
 };
 
 /**
  * struct tls_hw - what a connection has with devices; lives until the socket's last packet is gone
  * @conn: the connection
  * @tx: context for sending, or NULL
+ * @old: the one before, for who may still look at it; under tls_device_lock
  * @rx: context for receiving, or NULL
- * @tx_added: the device holds @tx; under tls_device_lock
  * @rx_added: the device holds @rx; under tls_device_lock
  * @detached: the program has closed the socket; under tls_device_lock
  * @down: the device went down. Written under tls_device_lock, read without.
  * @leaving: nothing may go to the device for sealing any more. Read without lock.
- * @leave: makes sure that nothing does
+ * @rekeyed: there was a second key for sending: what is not plaintext is not the device's. Read
+ *	without lock.
+ * @tx_rekey: the device does not have the newest key for sending, and will get it. Written under
+ *	tls_device_lock and the socket's lock, read without.
+ * @tx_rekey_seq: TCP sequence number of the first byte that no older key has sealed
+ * @rx_rekey: the same for receiving; under the socket's lock
+ * @rekey: gives it the key. Holds a reference to the socket while it is queued.
  * @destroy: frees the connection
  */
 struct tls_hw {
 	struct tls_conn *conn;
 	struct tls_hw_tx *tx;
+	struct tls_hw_tx *old;
 	struct tls_hw_rx *rx;
-	bool tx_added;
 	bool rx_added;
 	bool detached;
 	bool down;
 	bool leaving;
-	struct work_struct leave;
+	bool rekeyed;
+	bool tx_rekey;
+	bool rx_rekey;
+	u32 tx_rekey_seq;
+	struct delayed_work rekey;
 	struct work_struct destroy;
 };
 
@@ -378,12 +392,17 @@ int tls_peek_len(struct socket *sock);
 __poll_t tls_poll(struct file *file, struct socket *sock, struct poll_table_struct *wait);
 
 /* device.c */
+extern struct rw_semaphore tls_device_lock;
 int tls_device_init(void);
 void tls_device_exit(void);
 void tls_hw_open_tx(struct sock *sk, const struct tls_crypto_info *info);
 void tls_hw_open_rx(struct sock *sk, const struct tls_crypto_info *info);
 void tls_hw_leave_tx(struct sock *sk, enum tls_why why);
 void tls_hw_leave_rx(struct sock *sk, enum tls_why why);
+enum tls_why tls_hw_reopen_tx(struct sock *sk);
+enum tls_why tls_hw_reopen_rx(struct sock *sk);
+void tls_hw_retire_tx(struct tls_hw *hw);
+bool tls_hw_retire_last_tx(struct tls_hw *hw);
 bool tls_hw_detach(struct sock *sk);
 void tls_hw_free(struct tls_hw *hw);
 struct tls_hw_record *tls_hw_record_alloc(struct tls_hw_tx *tx, gfp_t gfp);
@@ -391,8 +410,19 @@ void tls_hw_record_free(struct tls_hw_record *rec);
 void tls_hw_record_add(struct sock *sk, struct tls_hw_record *rec, const struct bio_vec *bv,
 		       u32 n, u32 len);
 void tls_hw_resync_tx(struct sock *sk);
+void tls_hw_note(struct sock *sk, bool tx, enum tls_why why);
 void tls_hw_fallback(struct sock *sk, u32 seq, u32 len, int err);
 int tls_get_conf(const struct tls_conn *conn, bool tx);
+
+/* rekey.c */
+int tls_rekey_init(void);
+void tls_rekey_exit(void);
+void tls_rekey_work(struct work_struct *work);
+void tls_rekey_tx(struct sock *sk);
+void tls_rekey_tx_acked(struct sock *sk, u32 acked_seq);
+void tls_rekey_rx(struct sock *sk);
+void tls_rekey_rx_try(struct sock *sk);
+void tls_rekey_detach(struct sock *sk);
 
 /* resync.c */
 void tls_rx_resync_request(struct sock *sk);
@@ -422,6 +452,14 @@ enum tls_stat {
 	TLS_STAT_TX_REKEY_OK,
 	TLS_STAT_TX_REKEY_ERROR,
 	TLS_STAT_RX_REKEY_RECEIVED,
+	TLS_STAT_CURR_TX_REKEY,
+	TLS_STAT_CURR_RX_REKEY,
+	TLS_STAT_TX_REKEY_ABORTED,
+	TLS_STAT_RX_REKEY_ABORTED,
+	TLS_STAT_TX_REKEY_FALLBACK,
+	TLS_STAT_RX_REKEY_FALLBACK,
+	TLS_STAT_TX_SW_RECORDS,
+	TLS_STAT_RX_SW_RECORDS,
 	TLS_STAT_TX_DEVICE_RECORDS,
 	TLS_STAT_RX_DEVICE_RECORDS,
 	TLS_STAT_RX_PARTIAL_RECORDS,

@@ -282,7 +282,7 @@ static int sealnic_tls_dev_add(struct net_device *netdev, struct sock *sk,
 		return -ENOMEM;
 	}
 	INIT_LIST_HEAD(&tls->list);
-	tls->queue = reciprocal_scale(hash_ptr(tls, 32), netdev->real_num_tx_queues);
+	tls->queue = reciprocal_scale(hash_ptr(sk, 32), netdev->real_num_tx_queues);
 	err = sealnic_tls_cmd_init(sn, &tls->cmd, SEALNIC_TLS_TX, info);
 	if (err)
 		goto free;
@@ -298,7 +298,8 @@ static int sealnic_tls_dev_add(struct net_device *netdev, struct sock *sk,
 		spin_unlock_bh(&dev->lock);
 		goto free;
 	}
-	sealnic_tls_priv(tls_get_ctx(sk))->tls = tls;
+	/* after a rekey, packets of the context before may be looking for theirs */
+	smp_store_release(&sealnic_tls_priv(tls_get_ctx(sk))->tls, tls);
 	sealnic_tls_event(sn, SEALNIC_TLS_ADD);
 	return 0;
 
@@ -509,7 +510,10 @@ struct sk_buff *sealnic_tls_xmit(struct sealnic *sn, struct sealnic_tx_ring *rin
 	if (unlikely(!sealnic_plain_ip(skb) || skb_tcp_all_headers(skb) > SEALNIC_MAX_HDR))
 		return sealnic_tls_fallback(ring, skb);
 
-	tls = sealnic_tls_priv(ctx)->tls;
+	tls = smp_load_acquire(&sealnic_tls_priv(ctx)->tls); /* pairs with sealnic_tls_dev_add() */
+	if (unlikely(!tls))
+		/* a rekey is under way, and all that was to seal before is acknowledged */
+		goto drop_no_sync;
 	id = smp_load_acquire(&tls->id); /* pairs with sealnic_tls_install() */
 	if (unlikely(!id)) {
 		/* sealnic_tls_dev_resync() will get it one */
@@ -530,8 +534,7 @@ struct sk_buff *sealnic_tls_xmit(struct sealnic *sn, struct sealnic_tx_ring *rin
 		case SEALNIC_TLS_MIXED:
 			goto drop_bypass;
 		case SEALNIC_TLS_GONE:
-			sealnic_tls_count(ring, SEALNIC_TLS_DROP_NO_SYNC, 1);
-			goto drop;
+			goto drop_no_sync;
 		}
 		/* cleared first: the device may say so again at any time */
 		WRITE_ONCE(tls->lost, false);
@@ -545,11 +548,14 @@ struct sk_buff *sealnic_tls_xmit(struct sealnic *sn, struct sealnic_tx_ring *rin
 	}
 	tls->next_seq = seq + len;
 	tx->ctx_id = id;
-	tx->seal = true;
+	tx->tls = tls;
 	sealnic_tls_count(ring, SEALNIC_TLS_PACKETS, skb_shinfo(skb)->gso_segs ?: 1);
 	sealnic_tls_count(ring, SEALNIC_TLS_BYTES, len);
 	return skb;
 
+drop_no_sync:
+	sealnic_tls_count(ring, SEALNIC_TLS_DROP_NO_SYNC, 1);
+	goto drop;
 drop_bypass:
 	sealnic_tls_count(ring, SEALNIC_TLS_DROP_BYPASS, 1);
 drop:
@@ -558,18 +564,14 @@ drop:
 }
 
 /**
- * sealnic_tls_xmit_failed() - a packet that sealnic_tls_xmit() passed was dropped
- * @sn: the device
- * @skb: the packet, not yet freed
+ * sealnic_tls_xmit_failed() - a packet that was to be sealed is dropped
  * @tx: what sealnic_tls_xmit() said of it
  *
  * The device waits for a packet that will not come.
  */
-void sealnic_tls_xmit_failed(struct sealnic *sn, struct sk_buff *skb,
-			     const struct sealnic_tls_tx *tx)
+void sealnic_tls_xmit_failed(const struct sealnic_tls_tx *tx)
 {
-	if (tx->seal)
-		WRITE_ONCE(sealnic_tls_priv(tls_get_ctx(skb->sk))->tls->lost, true);
+	WRITE_ONCE(tx->tls->lost, true);
 }
 
 /**
@@ -589,7 +591,9 @@ u16 sealnic_tls_queue(struct sealnic *sn, struct sk_buff *skb)
 
 	if (holder && holder != sn->netdev)
 		return netdev_pick_tx(sn->netdev, skb, NULL);
-	tls = sealnic_tls_priv(ctx)->tls;
+	tls = smp_load_acquire(&sealnic_tls_priv(ctx)->tls); /* pairs with sealnic_tls_dev_add() */
+	if (unlikely(!tls))
+		return netdev_pick_tx(sn->netdev, skb, NULL);
 	if (unlikely(READ_ONCE(tls->queue) >= n))
 		WRITE_ONCE(tls->queue, tls->queue % n);
 	return READ_ONCE(tls->queue);

@@ -10,6 +10,7 @@
 
 #include "sealnic.h"
 
+struct sealnic_tls;
 struct sock;
 struct tls_context;
 struct tls_crypto_info;
@@ -17,11 +18,11 @@ struct tls_crypto_info;
 /**
  * struct sealnic_tls_tx - what sealnic_tls_xmit() wants of a packet's descriptor
  * @ctx_id: the device's context
- * @seal: seal with it; otherwise the packet goes out as it is
+ * @tls: ours of it; NULL if the packet goes out as it is
  */
 struct sealnic_tls_tx {
 	u32 ctx_id;
-	bool seal;
+	struct sealnic_tls *tls;
 };
 
 /* sealnic_tls.c: transmit direction, and what the core calls */
@@ -33,8 +34,7 @@ struct sk_buff *sealnic_tls_xmit(struct sealnic *sn,
 				 struct sealnic_tx_ring *ring,
 				 struct sk_buff *skb,
 				 struct sealnic_tls_tx *tx);
-void sealnic_tls_xmit_failed(struct sealnic *sn, struct sk_buff *skb,
-			     const struct sealnic_tls_tx *tx);
+void sealnic_tls_xmit_failed(const struct sealnic_tls_tx *tx);
 u16 sealnic_tls_queue(struct sealnic *sn, struct sk_buff *skb);
 int sealnic_tls_stat_count(struct sealnic *sn);
 void sealnic_tls_stat_strings(struct sealnic *sn, u8 **p);

@@ -178,7 +178,7 @@ static void sealnic_tx_offloads(struct sk_buff *skb, struct sealnic_txd *txd,
 		txd->pkt.l4_off = skb_checksum_start_offset(skb);
 		txd->pkt.csum_off = skb->csum_offset;
 	}
-	if (tls->seal) {
+	if (tls->tls) {
 		flags |= SEALNIC_TX_TLS;
 		txd->pkt.tls_ctx = cpu_to_le32(tls->ctx_id);
 	}
@@ -304,8 +304,8 @@ netdev_tx_t sealnic_start_xmit(struct sk_buff *skb, struct net_device *netdev)
 	}
 
 	if (unlikely(sealnic_tx_packet(ring, skb, &tls))) {
-		if (tls.seal)
-			sealnic_tls_xmit_failed(sn, skb, &tls);
+		if (tls.tls)
+			sealnic_tls_xmit_failed(&tls);
 		map_failed = true;
 		goto drop;
 	}

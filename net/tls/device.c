@@ -356,21 +356,15 @@ void tls_hw_retire_tx(struct tls_hw *hw)
  * Nothing is left for the device to seal. In two steps, as a packet that tls_validate_xmit_skb()
  * let pass in plaintext must still look offloaded to the driver.
  *
- * Context: process, may sleep; not the socket's lock.
- *
- * Return: whether the device had one.
+ * Context: process, may sleep; not the socket's lock. Nobody gives it another meanwhile.
  */
-bool tls_hw_retire_last_tx(struct tls_hw *hw)
+void tls_hw_retire_last_tx(struct tls_hw *hw)
 {
 	struct net_device *netdev;
-	bool had;
 
 	down_read(&tls_device_lock);
-	had = hw->tx->added;
 	WRITE_ONCE(hw->leaving, true);
 	up_read(&tls_device_lock);
-	if (!had)
-		return false;
 	synchronize_net();
 	spin_lock_bh(&conns_lock);
 	set_validate_sw(hw);
@@ -382,7 +376,6 @@ bool tls_hw_retire_last_tx(struct tls_hw *hw)
 	if (netdev && hw->tx->added)
 		tx_del(hw, hw->tx, netdev);
 	up_read(&tls_device_lock);
-	return true;
 }
 
 /**

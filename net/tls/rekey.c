@@ -55,7 +55,7 @@ static bool tx_try(struct sock *sk)
 	long timeo = 0;
 	int err;
 
-	if (!hw->tx_rekey || before(tcp_sk(sk)->snd_una, hw->tx_rekey_seq))
+	if (!hw->tx_rekey || hw->retiring || before(tcp_sk(sk)->snd_una, hw->tx_rekey_seq))
 		return true;
 	/* A record that software has begun goes first */
 	err = tls_tx_finish(sk, 0, &timeo);
@@ -96,14 +96,19 @@ void tls_rekey_work(struct work_struct *work)
 {
 	struct tls_hw *hw = container_of(to_delayed_work(work), struct tls_hw, rekey);
 	struct sock *sk = hw->conn->ctx.sk;
-	bool done;
 
 	tls_hw_retire_tx(hw);
-	do {
-		lock_sock(sk);
-		done = tx_try(sk);
+	lock_sock(sk);
+	if (!tx_try(sk)) {
+		/* Without the socket's lock; and another key that comes meanwhile leaves it to us */
+		hw->retiring = true;
 		release_sock(sk);
-	} while (!done && tls_hw_retire_last_tx(hw));
+		tls_hw_retire_last_tx(hw);
+		lock_sock(sk);
+		hw->retiring = false;
+		tx_try(sk);
+	}
+	release_sock(sk);
 	tls_hw_retire_tx(hw);
 	sock_put(sk);
 }

@@ -172,7 +172,8 @@ struct tls_hw_rx {
  * @tx_rekey: the device does not have the newest key for sending, and will get it. Written under
  *	tls_device_lock and the socket's lock, read without.
  * @tx_rekey_seq: TCP sequence number of the first byte that no older key has sealed
- * @rx_rekey: the same for receiving; under the socket's lock
+ * @rx_rekey: the same as @tx_rekey for receiving; under the socket's lock
+ * @retiring: the worker takes @tx from the device; under the socket's lock
  * @rekey: gives it the key. Holds a reference to the socket while it is queued.
  * @destroy: frees the connection
  */
@@ -187,6 +188,7 @@ struct tls_hw {
 	bool leaving;
 	bool rekeyed;
 	bool tx_rekey;
+	bool retiring;
 	bool rx_rekey;
 	u32 tx_rekey_seq;
 	struct delayed_work rekey;
@@ -402,7 +404,7 @@ void tls_hw_leave_rx(struct sock *sk, enum tls_why why);
 enum tls_why tls_hw_reopen_tx(struct sock *sk);
 enum tls_why tls_hw_reopen_rx(struct sock *sk);
 void tls_hw_retire_tx(struct tls_hw *hw);
-bool tls_hw_retire_last_tx(struct tls_hw *hw);
+void tls_hw_retire_last_tx(struct tls_hw *hw);
 bool tls_hw_detach(struct sock *sk);
 void tls_hw_free(struct tls_hw *hw);
 struct tls_hw_record *tls_hw_record_alloc(struct tls_hw_tx *tx, gfp_t gfp);

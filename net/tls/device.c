@@ -362,9 +362,7 @@ void tls_hw_retire_last_tx(struct tls_hw *hw)
 {
 	struct net_device *netdev;
 
-	down_read(&tls_device_lock);
 	WRITE_ONCE(hw->leaving, true);
-	up_read(&tls_device_lock);
 	synchronize_net();
 	spin_lock_bh(&conns_lock);
 	set_validate_sw(hw);

@@ -62,6 +62,10 @@ struct fw *fw_init(void *mem, const struct fw_config *cfg, const struct fw_plat 
 	fw->db = (struct sealnic_qp_db *)((uint8_t *)cfg->bar2 + SEALNIC_DB_OFFSET);
 	fw->n_qp = cfg->vectors - 1 < SEALNIC_MAX_QP ? cfg->vectors - 1 : SEALNIC_MAX_QP;
 	fw->speed = cfg->speed;
+	fw->features = (SEALNIC_F_CSUM | SEALNIC_F_TSO | SEALNIC_F_VLAN | SEALNIC_F_RSS |
+			SEALNIC_F_PAUSE | SEALNIC_F_KICK_IDX | SEALNIC_F_TLS_TX |
+			SEALNIC_F_TLS_RX | SEALNIC_F_TLS_12 | SEALNIC_F_TLS_13 |
+			SEALNIC_F_AES128_GCM | SEALNIC_F_AES256_GCM) & ~cfg->without;
 	fw->max_tls = capped_ctx(cfg);
 	fw->tls = (struct fw_tls *)(fw + 1);
 	fw->tls_bucket = (uint32_t *)(fw->tls + fw->max_tls);
@@ -74,10 +78,7 @@ struct fw *fw_init(void *mem, const struct fw_config *cfg, const struct fw_plat 
 		seg->fw_version[i] = fw_le16(version[i]);
 	seg->max_qp = fw_le16((uint16_t)fw->n_qp);
 	seg->db_base = fw_le32(cfg->db_base);
-	seg->features = fw_le64(SEALNIC_F_CSUM | SEALNIC_F_TSO | SEALNIC_F_VLAN | SEALNIC_F_RSS |
-				SEALNIC_F_PAUSE | SEALNIC_F_KICK_IDX | SEALNIC_F_TLS_TX |
-				SEALNIC_F_TLS_RX | SEALNIC_F_TLS_12 | SEALNIC_F_TLS_13 |
-				SEALNIC_F_AES128_GCM | SEALNIC_F_AES256_GCM);
+	seg->features = fw_le64(fw->features);
 	seg->bar2_size = fw_le32(SEALNIC_BAR2_SIZE);
 	seg->max_tls_ctx = fw_le32(fw->max_tls);
 	seg->tls_ctx_bytes = fw_le32(sizeof(struct fw_tls));

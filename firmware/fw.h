@@ -81,6 +81,7 @@ struct fw_plat {
  * @db_base: see struct sealnic_init_seg
  * @vectors: doorbell and MSI-X vectors of the transport: queue pairs plus one
  * @max_tls_ctx: at most SEALNIC_MAX_TLS_CTX
+ * @without: features not to offer
  * @speed: of the link, in Mb/s
  * @mac: station address
  * @serial: printable, NUL-terminated
@@ -91,6 +92,7 @@ struct fw_config {
 	uint32_t db_base;
 	uint32_t vectors;
 	uint32_t max_tls_ctx;
+	uint64_t without;
 	uint32_t speed;
 	uint8_t mac[6];
 	const char *serial;

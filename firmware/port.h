@@ -247,6 +247,7 @@ struct fw {
 	struct sealnic_qp_db *db;
 	uint32_t n_qp;
 	uint32_t speed;
+	uint64_t features;
 
 	/* control */
 	enum sealnic_state state;

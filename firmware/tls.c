@@ -42,7 +42,10 @@ enum sealnic_status fw_tls_add(struct fw *fw, const struct sealnic_cmd *cmd, uin
 	struct fw_tls *tls;
 	uint32_t i, gen;
 
-	if (cmd->tls_add.direction > SEALNIC_TLS_RX || (version != 0x0303 && version != 0x0304))
+	if (cmd->tls_add.direction > SEALNIC_TLS_RX)
+		return SEALNIC_NOT_SUPPORTED;
+	if (!(version == 0x0303 && (fw->features & SEALNIC_F_TLS_12)) &&
+	    !(version == 0x0304 && (fw->features & SEALNIC_F_TLS_13)))
 		return SEALNIC_NOT_SUPPORTED;
 	if (cmd->tls_add.cipher != SEALNIC_AES128_GCM &&
 	    cmd->tls_add.cipher != SEALNIC_AES256_GCM)

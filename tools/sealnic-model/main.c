@@ -40,6 +40,7 @@ static const char *wire_option[2 * MAX_PORTS];
 static unsigned int wire_count;
 static const char *ctl_option;
 static uint32_t contexts = DEFAULT_CONTEXTS;
+static uint64_t without;
 static bool exit_with_vm;
 static bool stop;
 
@@ -64,6 +65,7 @@ static const char help_text[] =
 "  --ctl PATH                           control socket; send it \"help\"\n"
 "  --seed N                             of what goes wrong on the wires (1)\n"
 "  --contexts N                         TLS contexts of a port (16384)\n"
+"  --without BITS                       features (SEALNIC_F_ in hw.h) not to offer\n"
 "  --exit-with-vm                       end when the last VM is gone\n"
 "  --verbose                            tell who comes and goes\n"
 "  --version\n"
@@ -307,6 +309,7 @@ static void parse_options(int argc, char **argv)
 		{ "ctl", required_argument, NULL, 'c' },
 		{ "seed", required_argument, NULL, 's' },
 		{ "contexts", required_argument, NULL, 'n' },
+		{ "without", required_argument, NULL, 'o' },
 		{ "exit-with-vm", no_argument, NULL, 'x' },
 		{ "verbose", no_argument, NULL, 'v' },
 		{ "version", no_argument, NULL, 'V' },
@@ -338,6 +341,9 @@ static void parse_options(int argc, char **argv)
 			contexts = (uint32_t)get_number("--contexts", optarg, 1,
 							SEALNIC_MAX_TLS_CTX);
 			break;
+		case 'o':
+			without = get_number("--without", optarg, 0, UINT64_MAX);
+			break;
 		case 'x':
 			exit_with_vm = true;
 			break;
@@ -360,8 +366,10 @@ static void parse_options(int argc, char **argv)
 		usage("\"%s\" is not an option; try --help", argv[optind]);
 	if (!port_count)
 		usage("at least one --port is needed; try --help");
-	for (i = 0; i < port_count; i++)
+	for (i = 0; i < port_count; i++) {
 		port_config[i].contexts = contexts;
+		port_config[i].without = without;
+	}
 }
 
 /*

@@ -164,6 +164,7 @@ static int make_firmware(struct port *port)
 		.db_base = IVSHMEM_DB_BASE,
 		.vectors = port->cfg.vectors,
 		.max_tls_ctx = port->cfg.contexts,
+		.without = port->cfg.without,
 		.speed = port->cfg.speed,
 		.serial = serial,
 		.build = SEALNIC_BUILD,

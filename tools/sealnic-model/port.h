@@ -23,6 +23,7 @@ struct port_config {
 	uint32_t vectors;
 	uint32_t speed;
 	uint32_t contexts;
+	uint64_t without;	/* features not to offer */
 	uint8_t mac[6];
 };
 

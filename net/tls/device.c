@@ -318,8 +318,8 @@ static void set_validate_sw(struct tls_hw *hw)
 	struct sock *sk = hw->conn->ctx.sk;
 
 	lockdep_assert_held(&conns_lock);
-	/* Pairs with tls_is_skb_tx_device_offloaded() */
 	if (sk && hw->tx)
+		/* Pairs with tls_is_skb_tx_device_offloaded() */
 		smp_store_release(&sk->sk_validate_xmit_skb, tls_validate_xmit_skb_sw);
 }
 
@@ -708,8 +708,9 @@ static enum tls_why add_tx(struct sock *sk, struct net_device *netdev, struct tl
 	down_read(&tls_device_lock);
 	why = can_attach(sk, netdev);
 	if (!why) {
-		/* Packets on their way may see it from now on */
+		/* Packets on their way may see it: pairs with their dependent loads */
 		smp_store_release(&hw->tx, tx);
+		/* The same, for drivers */
 		smp_store_release(&conn->ctx.priv_ctx_tx, &tx->off);
 		err = netdev->tlsdev_ops->tls_dev_add(netdev, sk, TLS_OFFLOAD_CTX_DIR_TX,
 						      &info->info, tcp_sk(sk)->write_seq);

@@ -471,7 +471,7 @@ static int rx_open(struct sock *sk, u32 plain, struct scatterlist *src, struct s
 	return err;
 }
 
-/* The first record begins at @seq now: can it be one that the device has opened with an older key? */
+/* The first record begins at @seq now: may the device have opened it with an older key? */
 static void rx_drained(struct tls_hw_rx *hw, u32 seq)
 {
 	if (before(seq, hw->undo_end))
@@ -719,8 +719,8 @@ static noinline_for_stack int rx_open_skb(struct sock *sk)
 	if (opened(skb)->type == TLS_RECORD_TYPE_HANDSHAKE && tls13)
 		rx_handshake(sk, skb);
 	/*
-	 * Charged to the socket, but not to the receive buffer: TCP would make its window smaller for
-	 * it, and nobody would tell the sender when it is read.
+	 * Charged to the socket, but not to the receive buffer: TCP would make its window smaller
+	 * for it, and nobody would tell the sender when it is read.
 	 */
 	opened(skb)->charged = sk_rmem_schedule(sk, skb, skb->truesize) ? skb->truesize : 0;
 	sk_mem_charge(sk, opened(skb)->charged);

@@ -100,7 +100,7 @@ void tls_rekey_work(struct work_struct *work)
 	tls_hw_retire_tx(hw);
 	lock_sock(sk);
 	if (!tx_try(sk)) {
-		/* Without the socket's lock; and another key that comes meanwhile leaves it to us */
+		/* Without the socket's lock; a key that comes meanwhile leaves it to us */
 		hw->retiring = true;
 		release_sock(sk);
 		tls_hw_retire_last_tx(hw);

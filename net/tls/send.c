@@ -469,7 +469,7 @@ static int rec_push(struct sock *sk, int flags)
 		msg.msg_flags |= MSG_SENDPAGE_DECRYPTED;
 		tls_pages_msg(&msg, tls_conn(sk)->hw->tx->ubuf);
 	} else {
-		/* The pages are ours alone, and nobody writes to them: not to be marked as shared */
+		/* The pages are ours alone, and nobody writes to them: they are not shared */
 		msg.msg_flags |= MSG_SPLICE_PAGES | MSG_NO_SHARED_FRAGS;
 	}
 	/*

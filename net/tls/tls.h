@@ -111,7 +111,7 @@ enum tls_why {
 	TLS_WHY_TABLE_FULL,	/* the device has no room for another connection */
 	TLS_WHY_REFUSED,	/* the driver refused for another reason, or there was no memory */
 	TLS_WHY_DOWN,		/* the device went down */
-	TLS_WHY_REKEY,		/* the key was changed, and the device does not have the new one yet */
+	TLS_WHY_REKEY,		/* the device does not have the newest key yet */
 	TLS_WHY_NUM
 };
 

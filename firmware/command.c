@@ -278,7 +278,7 @@ static enum sealnic_status obey(struct fw *fw, const struct sealnic_cmd *cmd,
 		ev->tls_ctx.id = fw_le32(id);
 		return status;
 	case SEALNIC_CMD_TLS_DEL:
-		return fw_tls_del(fw, fw_le32(cmd->tls_ctx.id));
+		return fw_tls_del(fw, fw_le32(cmd->tls_ctx.id), ev);
 	case SEALNIC_CMD_TLS_QUERY:
 		return fw_tls_query(fw, fw_le32(cmd->tls_ctx.id), ev);
 	case SEALNIC_CMD_TLS_SYNC:

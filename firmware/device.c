@@ -65,7 +65,7 @@ struct fw *fw_init(void *mem, const struct fw_config *cfg, const struct fw_plat 
 	fw->features = (SEALNIC_F_CSUM | SEALNIC_F_TSO | SEALNIC_F_VLAN | SEALNIC_F_RSS |
 			SEALNIC_F_PAUSE | SEALNIC_F_KICK_IDX | SEALNIC_F_TLS_TX |
 			SEALNIC_F_TLS_RX | SEALNIC_F_TLS_12 | SEALNIC_F_TLS_13 |
-			SEALNIC_F_AES128_GCM | SEALNIC_F_AES256_GCM) & ~cfg->without;
+			SEALNIC_F_TLS_RX_END | SEALNIC_F_AES128_GCM | SEALNIC_F_AES256_GCM) & ~cfg->without;
 	fw->max_tls = capped_ctx(cfg);
 	fw->tls = (struct fw_tls *)(fw + 1);
 	fw->tls_bucket = (uint32_t *)(fw->tls + fw->max_tls);

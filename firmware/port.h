@@ -180,6 +180,7 @@ struct fw_tls {
 	uint8_t hdr[FW_TLS_HDR + FW_TLS12_NONCE];
 	uint8_t tag[FW_TLS_TAG];
 	uint32_t tcp_seq;
+	uint32_t opened_end;
 	uint64_t rec_no;
 	uint32_t rec_pos;
 	uint32_t rec_len;
@@ -315,7 +316,7 @@ bool fw_tx_run(struct fw *fw, struct fw_qp *qp);
 
 /* tls.c */
 enum sealnic_status fw_tls_add(struct fw *fw, const struct sealnic_cmd *cmd, uint32_t *id);
-enum sealnic_status fw_tls_del(struct fw *fw, uint32_t id);
+enum sealnic_status fw_tls_del(struct fw *fw, uint32_t id, struct sealnic_event *ev);
 enum sealnic_status fw_tls_query(struct fw *fw, uint32_t id, struct sealnic_event *ev);
 struct fw_tls *fw_tls_get(struct fw *fw, uint32_t id);
 struct fw_tls *fw_tls_get_tx(struct fw *fw, uint32_t id);

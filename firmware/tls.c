@@ -81,6 +81,7 @@ enum sealnic_status fw_tls_add(struct fw *fw, const struct sealnic_cmd *cmd, uin
 	memcpy(tls->key, cmd->tls_add.key, tls->key_len);
 	memcpy(tls->iv, cmd->tls_add.iv, sizeof(tls->iv));
 	tls->tcp_seq = fw_le32(cmd->tls_add.tcp_seq);
+	tls->opened_end = tls->tcp_seq;
 	tls->rec_no = fw_le64(cmd->tls_add.rec_no);
 	tls->state = SEALNIC_TLS_IN_SYNC;
 	if (cmd->tls_add.direction == SEALNIC_TLS_RX)
@@ -90,13 +91,15 @@ enum sealnic_status fw_tls_add(struct fw *fw, const struct sealnic_cmd *cmd, uin
 	return SEALNIC_OK;
 }
 
-enum sealnic_status fw_tls_del(struct fw *fw, uint32_t id)
+enum sealnic_status fw_tls_del(struct fw *fw, uint32_t id, struct sealnic_event *ev)
 {
 	struct fw_tls *tls = fw_tls_get(fw, id);
 	uint32_t i = FW_TLS_INDEX(id);
 
 	if (!tls)
 		return SEALNIC_BAD_STATE;
+	if (ev)
+		ev->tls_del.opened_end = fw_le32(tls->opened_end);
 	if (tls->rx)
 		fw_tls_rx_del(fw, tls);
 	fw->plat->key_drop(fw->priv, i);
@@ -112,7 +115,7 @@ void fw_tls_wipe_all(struct fw *fw)
 {
 	for (uint32_t i = 0; i < fw->tls_used; i++) {
 		if (fw->tls[i].id)
-			fw_tls_del(fw, fw->tls[i].id);
+			fw_tls_del(fw, fw->tls[i].id, NULL);
 	}
 }
 

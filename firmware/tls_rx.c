@@ -439,7 +439,7 @@ bool fw_tls_rx(struct fw *fw, const struct fw_headers *h, const uint8_t *p,
 	       const struct fw_frame *frame, struct fw_frame *opened, struct sealnic_rxc *c)
 {
 	const uint8_t *tcp = p + h->l4_off, *data;
-	uint32_t hdr_len = (tcp[12] >> 4) * 4u, off, len, total;
+	uint32_t hdr_len = (tcp[12] >> 4) * 4u, off, len, total, seq = fw_get_be32(tcp + 4);
 	struct fw_tuple tuple;
 	struct fw_tls *tls;
 
@@ -454,11 +454,13 @@ bool fw_tls_rx(struct fw *fw, const struct fw_headers *h, const uint8_t *p,
 	off = h->l4_off + hdr_len;
 	len = h->l4_len - hdr_len;
 	data = flat(fw, frame, off, len);
-	if (!payload(fw, tls, fw_get_be32(tcp + 4), data, len, c)) {
+	if (!payload(fw, tls, seq, data, len, c)) {
 		fw->n.tls_rx_skip++;
 		fw->n.tls_rx_skip_bytes += len;
 		return false;
 	}
+	if ((int32_t)(seq + len - tls->opened_end) > 0)
+		tls->opened_end = seq + len;
 	c->flags |= fw_le32(SEALNIC_RX_TLS_OPENED);
 	fw->n.tls_rx_packets++;
 	fw->n.tls_rx_bytes += len;

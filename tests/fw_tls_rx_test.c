@@ -394,6 +394,52 @@ static void rfc8448(void)
 	host_free(h);
 }
 
+/* What TLS_DEL says: bytes of the stream behind the last one opened */
+static uint32_t opened_end(struct conn *c)
+{
+	struct sealnic_cmd cmd = { .opcode = SEALNIC_CMD_TLS_DEL };
+	struct sealnic_event ev = { 0 };
+
+	cmd.tls_ctx.id = c->ctx;
+	CHECK_EQ(command(c->h, &cmd, &ev), SEALNIC_OK);
+	return ev.tls_del.opened_end - c->seq;
+}
+
+/* Whatever comes later, and whatever the device has looked at besides */
+static void how_far(void)
+{
+	struct host *h = rx_up();
+	struct rnd r = { 42 };
+	struct conn c;
+
+	CHECK(h->seg->features & SEALNIC_F_TLS_RX_END);
+	conn_init(&c, h, SEALNIC_AES128_GCM, &r);
+	add_records(&c, &r, 6, 1000);
+	CHECK_EQ(tls_add_at(&c, c.start[1], 1), SEALNIC_OK);
+	CHECK_EQ(opened_end(&c), c.start[1]);
+
+	CHECK_EQ(tls_add_at(&c, 0, 0), SEALNIC_OK);
+	expect(&c, 0, 700, true);
+	CHECK_EQ(opened_end(&c), 700);
+
+	/* a gap, whose record is closed; again; and what is opened behind it */
+	CHECK_EQ(tls_add_at(&c, 0, 0), SEALNIC_OK);
+	expect(&c, 0, c.start[1], true);
+	expect(&c, c.start[1] + 100, c.start[1] + 300, false);
+	expect(&c, 0, c.start[1], false);
+	CHECK_EQ(opened_end(&c), c.start[1]);
+	CHECK_EQ(tls_add_at(&c, 0, 0), SEALNIC_OK);
+	expect(&c, 0, c.start[1], true);
+	expect(&c, c.start[1] + 100, c.start[2], false);
+	/* not before one has proved that the key is still the same */
+	expect(&c, c.start[2], c.start[3], false);
+	expect(&c, c.start[3], c.start[4], true);
+	expect(&c, c.start[1], c.start[1] + 100, false);
+	CHECK_EQ(opened_end(&c), c.start[4]);
+	conn_free(&c);
+	host_free(h);
+}
+
 static void two_packets(void)
 {
 	struct host *h = rx_up();
@@ -2054,6 +2100,7 @@ int main(int argc, char **argv)
 		BOTH("a wrong length: lost", wrong_length);
 		BOTH("behind a handshake message nothing is opened unproved", key_update);
 		BOTH("packets that are not the stream do not touch it", not_the_stream);
+		BOTH("TLS_DEL says how far it got", how_far);
 		BOTH("short frames keep their padding", padded_frames);
 		BOTH("dropped and held packets", no_buffers);
 		BOTH("contexts are found by their tuple only", table);

@@ -75,6 +75,7 @@ typedef unsigned long long __le64;
 #define SEALNIC_F_TLS_RX	(1ull << 17) /* inline opening */
 #define SEALNIC_F_TLS_12	(1ull << 18)
 #define SEALNIC_F_TLS_13	(1ull << 19)
+#define SEALNIC_F_TLS_RX_END	(1ull << 20) /* TLS_DEL answers with opened_end */
 #define SEALNIC_F_AES128_GCM	(1ull << 24)
 #define SEALNIC_F_AES256_GCM	(1ull << 25)
 
@@ -302,7 +303,7 @@ enum sealnic_cmd_op {
 	SEALNIC_CMD_DMA_TEST	= 9, /* in: dma_test; buffer: read, then written to dst */
 	SEALNIC_CMD_GCM_TEST	= 10, /* buffer: struct sealnic_gcm_test, in place */
 	SEALNIC_CMD_TLS_ADD	= 16, /* in: tls_add; out: tls_ctx */
-	SEALNIC_CMD_TLS_DEL	= 17, /* in: tls_ctx */
+	SEALNIC_CMD_TLS_DEL	= 17, /* in: tls_ctx; out: tls_del */
 	SEALNIC_CMD_TLS_QUERY	= 18, /* in: tls_ctx; out: tls_query */
 	SEALNIC_CMD_TLS_SYNC	= 19, /* in: tls_sync; receive contexts only */
 };
@@ -473,6 +474,9 @@ struct sealnic_event {
 			__le64 rec_no;	/* of the record that byte belongs to */
 			__le32 rec_pos;	/* that byte's place in it */
 		} tls_query;
+		struct {
+			__le32 opened_end; /* receive: behind the last byte opened */
+		} tls_del;
 	};
 };
 
@@ -597,6 +601,7 @@ SEALNIC_ASSERT_OFF(sealnic_cmd, tls_sync.rec_no, 24);
 SEALNIC_ASSERT_SIZE(sealnic_event, 64);
 SEALNIC_ASSERT_OFF(sealnic_event, raw, 8);
 SEALNIC_ASSERT_OFF(sealnic_event, tls_query.rec_no, 16);
+SEALNIC_ASSERT_OFF(sealnic_event, tls_del.opened_end, 8);
 SEALNIC_ASSERT_SIZE(sealnic_rss, 176);
 SEALNIC_ASSERT_SIZE(sealnic_gcm_test, 352);
 SEALNIC_ASSERT_OFF(sealnic_gcm_test, data, 80);

@@ -424,6 +424,25 @@ void tls_hw_leave_tx(struct sock *sk, enum tls_why why)
 	WRITE_ONCE(tx->why, why);
 }
 
+/*
+ * What the device has opened may be in TCP's queues, in the backlog, in GRO, or in a ring. What the
+ * peer sends beyond its window has not come yet; the driver may know better, if its last word was
+ * not a question.
+ */
+static u32 opened_end(struct sock *sk)
+{
+	struct tls_offload_context_rx *off = &tls_conn(sk)->hw->rx->off;
+	u32 end = tcp_sk(sk)->rcv_nxt + tcp_receive_window(tcp_sk(sk));
+
+	if (off->resync_type == TLS_OFFLOAD_SYNC_TYPE_DRIVER_REQ) {
+		u64 req = atomic64_read(&off->resync_req);
+
+		if (req & RESYNC_REQ && before(req >> 32, end))
+			end = req >> 32;
+	}
+	return end;
+}
+
 /**
  * tls_hw_leave_rx() - the device loses its context for receiving
  * @sk: the socket, locked; its engine for receiving is the device
@@ -448,11 +467,7 @@ void tls_hw_leave_rx(struct sock *sk, enum tls_why why)
 	degrade(sk, false, why);
 	WRITE_ONCE(conn->rx.why, why);
 	up_read(&tls_device_lock);
-	/*
-	 * What the device has opened may be in TCP's queues, in the backlog, in GRO, or in a ring.
-	 * What the peer sends beyond its window has not come yet.
-	 */
-	hw->rx->undo_end = tcp_sk(sk)->rcv_nxt + tcp_receive_window(tcp_sk(sk));
+	hw->rx->undo_end = opened_end(sk);
 	hw->rx->draining = true;
 }
 

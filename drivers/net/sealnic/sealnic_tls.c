@@ -153,19 +153,20 @@ static void sealnic_tls_count(struct sealnic_tx_ring *ring, enum sealnic_tls_cou
  * sealnic_tls_remove() - make the device forget a context
  * @sn: device
  * @id: of the context
+ * @ev: its answer
  *
  * Context: process
+ * Return: 0 or negative errno: a device that does not answer has no keys any
+ * more, or will be reset
  */
-void sealnic_tls_remove(struct sealnic *sn, u32 id)
+int sealnic_tls_remove(struct sealnic *sn, u32 id, struct sealnic_event *ev)
 {
 	struct sealnic_cmd cmd = {
 		.opcode = cpu_to_le16(SEALNIC_CMD_TLS_DEL),
 		.tls_ctx.id = cpu_to_le32(id),
 	};
-	struct sealnic_event ev;
 
-	/* a device that does not answer has no keys any more, or will be reset */
-	sealnic_cmd(sn, &cmd, &ev);
+	return sealnic_cmd(sn, &cmd, ev);
 }
 
 /*
@@ -206,7 +207,7 @@ static int sealnic_tls_install(struct sealnic *sn, struct sealnic_tls *tls, u32 
 		return 0;
 	xa_erase(&dev->ids, id);
 remove:
-	sealnic_tls_remove(sn, id);
+	sealnic_tls_remove(sn, id, &ev);
 failed:
 	sealnic_tls_event(sn, SEALNIC_TLS_ADD_FAILED);
 	return err;
@@ -320,6 +321,7 @@ static void sealnic_tls_dev_del(struct net_device *netdev, struct tls_context *c
 	struct sealnic_tls_dev *dev = sn->tls;
 	struct sealnic_tls_priv *priv;
 	struct sealnic_tls *tls;
+	struct sealnic_event ev;
 
 	if (direction == TLS_OFFLOAD_CTX_DIR_RX) {
 		sealnic_tls_rx_del(sn, ctx);
@@ -334,7 +336,7 @@ static void sealnic_tls_dev_del(struct net_device *netdev, struct tls_context *c
 	spin_unlock_bh(&dev->lock);
 	if (tls->id) {
 		xa_erase(&dev->ids, tls->id);
-		sealnic_tls_remove(sn, tls->id);
+		sealnic_tls_remove(sn, tls->id, &ev);
 	}
 	sealnic_tls_event(sn, SEALNIC_TLS_DEL);
 	memzero_explicit(&tls->cmd, sizeof(tls->cmd));

@@ -42,7 +42,7 @@ void sealnic_tls_stats(struct sealnic *sn, u64 *data);
 int sealnic_tls_cmd_init(struct sealnic *sn, struct sealnic_cmd *cmd,
 			 enum sealnic_tls_dir direction,
 			 struct tls_crypto_info *info);
-void sealnic_tls_remove(struct sealnic *sn, u32 id);
+int sealnic_tls_remove(struct sealnic *sn, u32 id, struct sealnic_event *ev);
 
 /* sealnic_tls_rx.c: receive direction */
 int sealnic_tls_rx_init(struct sealnic *sn);

@@ -100,6 +100,7 @@ struct sealnic_tls_rx_dev {
  * @lock: protects @id and @sk, and keeps the device's id what it is, and the
  *	socket, as long as somebody uses them
  * @id: the device's name for it; 0: the device has none, software opens
+ * @reset: the device had it before a reset; what it opened then it does not know
  * @sk: the socket; NULL once the core has let go of it
  * @cmd: the command that adds it, again after a reset; holds the key
  * @list: in sealnic_tls_rx_dev.list
@@ -108,6 +109,7 @@ struct sealnic_tls_rx_dev {
 struct sealnic_tls_rx {
 	spinlock_t lock;	/* id, sk */
 	u32 id;
+	bool reset;
 	struct sock *sk;
 	struct sealnic_cmd cmd;
 	struct list_head list;
@@ -175,7 +177,7 @@ static int sealnic_tls_rx_install(struct sealnic *sn, struct sealnic_tls_rx *rx,
 	id = le32_to_cpu(ev.tls_ctx.id);
 	err = xa_err(xa_store(&dev->ids, id, rx, GFP_KERNEL));
 	if (err) {
-		sealnic_tls_remove(sn, id);
+		sealnic_tls_remove(sn, id, &ev);
 		return err;
 	}
 	spin_lock_bh(&rx->lock);
@@ -255,14 +257,19 @@ void sealnic_tls_rx_del(struct sealnic *sn, struct tls_context *ctx)
 {
 	struct sealnic_tls_rx_dev *dev = sn->tls_rx;
 	struct sealnic_tls_rx *rx;
-	u32 id;
+	struct sealnic_event ev;
+	struct sock *sk;
+	u32 id, end;
 
 	rx = sealnic_tls_rx_priv(ctx)->rx;
 	WRITE_ONCE(sealnic_tls_rx_priv(ctx)->rx, NULL);
 
+	/* Not known: further than any window */
+	end = tcp_sk(rx->sk)->rcv_nxt + SEALNIC_TLS_RX_BEHIND;
 	down_read(&dev->sem);
 	spin_lock_bh(&rx->lock);
 	id = rx->id;
+	sk = rx->sk;
 	rx->id = 0;
 	rx->sk = NULL;
 	spin_unlock_bh(&rx->lock);
@@ -272,8 +279,13 @@ void sealnic_tls_rx_del(struct sealnic *sn, struct tls_context *ctx)
 	if (id) {
 		/* In this order: the device may give the id to another at once */
 		xa_erase(&dev->ids, id);
-		sealnic_tls_remove(sn, id);
+		if (!sealnic_tls_remove(sn, id, &ev) && !rx->reset &&
+		    (sn->features & SEALNIC_F_TLS_RX_END))
+			end = le32_to_cpu(ev.tls_del.opened_end);
 	}
+	/* Nobody asks for a place any more: this is the last word, see offload.rst */
+	if (tls_offload_ctx_rx(ctx)->resync_type == TLS_OFFLOAD_SYNC_TYPE_DRIVER_REQ)
+		tls_offload_rx_resync_request(sk, htonl(end));
 	up_read(&dev->sem);
 	sealnic_tls_rx_event(sn, SEALNIC_TLS_RX_DEL);
 	sealnic_tls_rx_free(rx);
@@ -442,6 +454,7 @@ void sealnic_tls_rx_reset_done(struct sealnic *sn)
 		xa_erase(&dev->ids, rx->id);
 		spin_lock_bh(&rx->lock);
 		rx->id = 0;
+		rx->reset = true;
 		spin_unlock_bh(&rx->lock);
 	}
 	up_write(&dev->sem);

@@ -92,6 +92,7 @@ static inline void fw_wipe(void *p, size_t n)
 #define FW_TLS13_TYPE		1 /* content type, sealed behind the payload */
 #define FW_TLS_TAG		16
 #define FW_TLS_MAX_PLAIN	16384
+#define FW_TLS_MAX_RECORD	(FW_TLS_HDR + FW_TLS12_NONCE + FW_TLS_MAX_PLAIN + FW_TLS_TAG)
 #define FW_TLS_MIN_TYPE		20 /* content types */
 #define FW_TLS_APP_DATA		23
 
@@ -147,12 +148,14 @@ struct fw_tls_search {
  *	open no packet before the one in which it ends
  * @doubt: receive: perhaps the record is not what we take it for: a wrong tag
  *	means that the place or the key is wrong
+ * @torn: receive: bytes of the record are missing: it has no tag
  * @bad: receive: the walk has met a record with a wrong tag
  * @diff: receive: differences in the record's tag so far
  * @hdr: the record's header, and explicit nonce where there is one, as far as
  *	seen; LOST: bytes of the header at search.next, @rec_pos of them
  * @tag: the record's tag, once all of its payload has passed
  * @tcp_seq: of the byte expected next; receive, LOST: behind the newest byte seen
+ * @opened_seq: receive: behind the newest byte that was delivered opened
  * @rec_no: number of the record that this byte belongs to
  * @rec_pos: that byte's place in the record
  * @rec_len: bytes of the record from header to tag, once the header is seen
@@ -175,12 +178,13 @@ struct fw_tls {
 	uint8_t type;
 	bool pass;
 	bool doubt;
+	bool torn;
 	bool bad;
 	uint8_t diff;
 	uint8_t hdr[FW_TLS_HDR + FW_TLS12_NONCE];
 	uint8_t tag[FW_TLS_TAG];
 	uint32_t tcp_seq;
-	uint32_t opened_end;
+	uint32_t opened_seq;
 	uint64_t rec_no;
 	uint32_t rec_pos;
 	uint32_t rec_len;
@@ -324,6 +328,7 @@ void fw_tls_sync(struct fw *fw, struct fw_tls *tls, uint32_t tcp_seq, uint64_t r
 void fw_tls_lost(struct fw *fw, struct fw_tls *tls);
 bool fw_tls_walk(struct fw *fw, struct fw_tls *tls, uint8_t *dst, const uint8_t *src,
 		 uint32_t len);
+bool fw_tls_skip(struct fw *fw, struct fw_tls *tls, uint32_t len);
 bool fw_tls_header(const struct fw_tls *tls, const uint8_t hdr[FW_TLS_HDR], uint32_t *rec_len);
 void fw_tls_wipe_all(struct fw *fw);
 

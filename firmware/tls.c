@@ -81,7 +81,6 @@ enum sealnic_status fw_tls_add(struct fw *fw, const struct sealnic_cmd *cmd, uin
 	memcpy(tls->key, cmd->tls_add.key, tls->key_len);
 	memcpy(tls->iv, cmd->tls_add.iv, sizeof(tls->iv));
 	tls->tcp_seq = fw_le32(cmd->tls_add.tcp_seq);
-	tls->opened_end = tls->tcp_seq;
 	tls->rec_no = fw_le64(cmd->tls_add.rec_no);
 	tls->state = SEALNIC_TLS_IN_SYNC;
 	if (cmd->tls_add.direction == SEALNIC_TLS_RX)
@@ -99,7 +98,7 @@ enum sealnic_status fw_tls_del(struct fw *fw, uint32_t id, struct sealnic_event 
 	if (!tls)
 		return SEALNIC_BAD_STATE;
 	if (ev)
-		ev->tls_del.opened_end = fw_le32(tls->opened_end);
+		ev->tls_del.opened_end = fw_le32(tls->opened_seq);
 	if (tls->rx)
 		fw_tls_rx_del(fw, tls);
 	fw->plat->key_drop(fw->priv, i);
@@ -190,6 +189,7 @@ static void tls_start(struct fw *fw, struct fw_tls *tls, const struct fw_key *ke
 
 	fw_put_be32(number, (uint32_t)(tls->rec_no >> 32));
 	fw_put_be32(number + 4, (uint32_t)tls->rec_no);
+	tls->torn = false;
 	tls->type = tls->tls13 ? 0 : tls->hdr[0];
 	memcpy(nonce, tls->iv, sizeof(nonce));
 	if (tls->tls13) {
@@ -261,7 +261,14 @@ static bool tls_end(struct fw *fw, struct fw_tls *tls)
 	tls->rec_no++;
 	if (!tls->rx)
 		return true;
-	if (tls->diff) {
+	if (tls->torn) {
+		/*
+		 * Software will judge it.  If its type is not what we have seen, it is
+		 * forged, and nobody reads what is behind it.
+		 */
+		tls->diff = 0;
+		tls->doubt |= tls->type != FW_TLS_APP_DATA;
+	} else if (tls->diff) {
 		fw->n.tls_rx_auth_bad++;
 		tls->bad = true;
 		tls->doubt = true;
@@ -312,7 +319,7 @@ bool fw_tls_walk(struct fw *fw, struct fw_tls *tls, uint8_t *dst, const uint8_t 
 			tls->rec_pos += n;
 		} else {
 			tag_pos = tls->rec_pos - (tls->rec_len - FW_TLS_TAG);
-			if (!tag_pos)
+			if (!tag_pos && !tls->torn)
 				tls_expect_tag(fw, tls, &key);
 			n = FW_TLS_TAG - tag_pos;
 			if (n > len)
@@ -326,5 +333,42 @@ bool fw_tls_walk(struct fw *fw, struct fw_tls *tls, uint8_t *dst, const uint8_t 
 		src += n;
 		len -= n;
 	}
+	return true;
+}
+
+/*
+ * The next @len bytes of a received stream are missing: go on behind them, if they
+ * are the present record's.  That one will have no tag, but the keystream for what
+ * is left of it depends on the place only.  False if this is not so: go on where
+ * the next record begins.
+ */
+bool fw_tls_skip(struct fw *fw, struct fw_tls *tls, uint32_t len)
+{
+	const struct fw_key key = tls_key(tls);
+	uint32_t left = tls->rec_pos ? tls->rec_len - tls->rec_pos : 0, payload, n;
+
+	if (len > left || tls->rec_pos < tls_prefix(tls)) {
+		tls->tcp_seq += left;
+		tls->rec_no += !!left;
+		tls->rec_pos = 0;
+		return false;
+	}
+	payload = left > FW_TLS_TAG ? left - FW_TLS_TAG : 0;
+	if (payload > len)
+		payload = len;
+	/* of TLS 1.3 it may have had the content type */
+	if (payload && tls->tls13)
+		tls->type = 0;
+	/* the crypto block cannot seek: it gets anything in their place */
+	for (; payload; payload -= n) {
+		n = payload < sizeof(fw->rx_stage) ? payload : sizeof(fw->rx_stage);
+		fw->plat->gcm_open(fw->priv, &tls->gcm, &key, fw->rx_stage, fw->rx_stage, n);
+	}
+	tls->torn = true;
+	tls->pass = true;
+	tls->tcp_seq += len;
+	tls->rec_pos += len;
+	if (tls->rec_pos == tls->rec_len)
+		tls_end(fw, tls);
 	return true;
 }

@@ -104,6 +104,7 @@ void fw_tls_rx_add(struct fw *fw, struct fw_tls *tls, const struct sealnic_cmd *
 
 	command_tuple(cmd, &tls->tuple);
 	tls->rx = true;
+	tls->opened_seq = tls->tcp_seq;
 	head = bucket(fw, &tls->tuple);
 	tls->next_bucket = *head;
 	*head = FW_TLS_INDEX(tls->id) + 1;
@@ -152,20 +153,26 @@ static void lost_at(struct fw *fw, struct fw_tls *tls, uint32_t seq)
 static bool place(struct fw_tls *tls, uint32_t seq, uint64_t rec_no)
 {
 	const struct fw_tls_search *s = &tls->search;
+	uint32_t hdr_seen = 0;
 
 	if (s->count && (seq == s->first || seq == s->last || seq == s->next)) {
 		if (seq == s->first)
 			rec_no += s->count;
 		else if (seq == s->last)
 			rec_no++;
-		/* the first bytes of its header may have been seen */
-		seq = s->next + tls->rec_pos;
-	} else if (seq - tls->tcp_seq <= TCP_MAX_WINDOW) {
-		tls->rec_pos = 0;
-	} else {
+		seq = s->next;
+		hdr_seen = tls->rec_pos;
+	} else if (seq - tls->tcp_seq > TCP_MAX_WINDOW) {
 		return false;
 	}
-	tls->tcp_seq = seq;
+	/*
+	 * What was delivered opened of a record is what its tag has to be for: no part
+	 * of it comes with another copy of the rest.
+	 */
+	if (tls->opened_seq - seq - 1 < TCP_MAX_WINDOW)
+		return false;
+	tls->tcp_seq = seq + hdr_seen;
+	tls->rec_pos = hdr_seen;
 	tls->rec_no = rec_no;
 	tls->pass = true;
 	tls->doubt = true;
@@ -274,8 +281,9 @@ static bool follow(struct fw_tls *tls, uint32_t seq, const uint8_t *data, uint32
 		}
 		/* the header there, as far as it is missing */
 		at = s->next + tls->rec_pos - seq;
-		if ((int32_t)at < 0) {
-			s->count = 0; /* it was in a packet that did not come */
+		if (at > len + FW_TLS_MAX_RECORD) {
+			/* it was in a packet that did not come, or another stream's */
+			s->count = 0;
 			continue;
 		}
 		if (at >= len)
@@ -351,6 +359,7 @@ static bool walk(struct fw *fw, struct fw_tls *tls, const uint8_t *data, uint32_
 		return false;
 	if (whole && !tls->bad && !(tls->pass && tls->rec_pos)) {
 		fw->n.tls_rx_records += tls->rec_no - rec_no;
+		tls->opened_seq = tls->tcp_seq;
 		return true;
 	}
 	if (tls->rec_pos)
@@ -358,36 +367,21 @@ static bool walk(struct fw *fw, struct fw_tls *tls, const uint8_t *data, uint32_
 	return false;
 }
 
-/* A gap: what is missing belongs to the present record, and perhaps to more */
-static void gap(struct fw *fw, struct fw_tls *tls, uint32_t seq, const uint8_t *data,
+/* A packet is missing, or more.  True if this one is opened all the same, in the stage */
+static bool gap(struct fw *fw, struct fw_tls *tls, uint32_t seq, const uint8_t *data,
 		uint32_t len, struct sealnic_rxc *c)
 {
-	uint32_t off;
-
 	if (tls->rec_pos && tls->rec_pos < FW_TLS_HDR) {
 		/* not even the length is known */
 		lost(fw, tls, seq);
-		search(fw, tls, seq, data, len, c);
-		return;
-	}
-	if (tls->rec_pos) {
-		/* give up the record, but it says where the next one begins */
-		tls->tcp_seq += tls->rec_len - tls->rec_pos;
-		tls->rec_pos = 0;
-		tls->rec_no++;
-		tls->pass = true;
-		/* it may have been the last one with this key */
-		tls->doubt = true;
-	}
-	off = tls->tcp_seq - seq;
-	if (off > TCP_MAX_WINDOW) {
+	} else if (!fw_tls_skip(fw, tls, seq - tls->tcp_seq)) {
 		lost_at(fw, tls, seq);
-		search(fw, tls, seq, data, len, c);
-		return;
+	} else {
+		fw->n.tls_rx_gap++;
+		return walk(fw, tls, data, len, true, c);
 	}
-	fw->n.tls_rx_gap++;
-	if (off < len)
-		walk(fw, tls, data + off, len - off, false, c);
+	search(fw, tls, seq, data, len, c);
+	return false;
 }
 
 /* The payload of a packet of the connection.  True if it is opened, in the stage */
@@ -401,7 +395,7 @@ static bool payload(struct fw *fw, struct fw_tls *tls, uint32_t seq, const uint8
 	else if (!off)
 		return walk(fw, tls, data, len, true, c);
 	else if (off > TCP_MAX_WINDOW)
-		gap(fw, tls, seq, data, len, c);
+		return gap(fw, tls, seq, data, len, c);
 	else if (off < len)
 		/* begins with what was there before, or is not ours: as it came */
 		walk(fw, tls, data + off, len - off, false, c);
@@ -439,7 +433,7 @@ bool fw_tls_rx(struct fw *fw, const struct fw_headers *h, const uint8_t *p,
 	       const struct fw_frame *frame, struct fw_frame *opened, struct sealnic_rxc *c)
 {
 	const uint8_t *tcp = p + h->l4_off, *data;
-	uint32_t hdr_len = (tcp[12] >> 4) * 4u, off, len, total, seq = fw_get_be32(tcp + 4);
+	uint32_t hdr_len = (tcp[12] >> 4) * 4u, off, len, total;
 	struct fw_tuple tuple;
 	struct fw_tls *tls;
 
@@ -454,13 +448,11 @@ bool fw_tls_rx(struct fw *fw, const struct fw_headers *h, const uint8_t *p,
 	off = h->l4_off + hdr_len;
 	len = h->l4_len - hdr_len;
 	data = flat(fw, frame, off, len);
-	if (!payload(fw, tls, seq, data, len, c)) {
+	if (!payload(fw, tls, fw_get_be32(tcp + 4), data, len, c)) {
 		fw->n.tls_rx_skip++;
 		fw->n.tls_rx_skip_bytes += len;
 		return false;
 	}
-	if ((int32_t)(seq + len - tls->opened_end) > 0)
-		tls->opened_end = seq + len;
 	c->flags |= fw_le32(SEALNIC_RX_TLS_OPENED);
 	fw->n.tls_rx_packets++;
 	fw->n.tls_rx_bytes += len;

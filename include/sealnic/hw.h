@@ -258,8 +258,9 @@ struct sealnic_rxd {
 #define SEALNIC_RX_VLAN		(1u << 3) /* a tag was stripped into vlan_tci */
 /*
  * With tls_ctx: OPENED: all ciphertext in the packet's TCP payload has become
- * plaintext, and each record that ends in it was authentic; headers, explicit
- * nonces and tags are as they came.  Without it the payload is as it came.
+ * plaintext; headers, explicit nonces and tags are as they came.  A record all of
+ * whose bytes come so is authentic; of any other nothing is known.  Without it the
+ * payload is as it came.
  */
 #define SEALNIC_RX_TLS_OPENED	(1u << 4)
 #define SEALNIC_RX_TLS_RESYNC	(1u << 5) /* does a record begin at tls_seq? Its number? */

@@ -9,6 +9,7 @@
 #include <linux/ethtool.h>
 #include <linux/ip.h>
 #include <linux/ipv6.h>
+#include <linux/moduleparam.h>
 #include <linux/rwsem.h>
 #include <linux/tcp.h>
 #include <linux/xarray.h>
@@ -38,9 +39,23 @@ static const char sealnic_tls_rx_count_name[SEALNIC_TLS_RX_COUNTS][ETH_GSTRING_L
 	[SEALNIC_TLS_RX_ERR] = "rx_tls_err",
 };
 
+/**
+ * struct sealnic_tls_rx_later - a question that was announced: "async"
+ * @id: of the context; 0: there is none
+ * @seq: TCP sequence number of what may be a record's first byte
+ * @packets: with so many packets of offloaded connections from now it is put
+ */
+struct sealnic_tls_rx_later {
+	u32 id;
+	u32 seq;
+	u32 packets;
+};
+
+/* @later is NAPI's alone */
 struct sealnic_tls_rx_queue {
 	struct u64_stats_sync sync;
 	u64_stats_t n[SEALNIC_TLS_RX_COUNTS];
+	struct sealnic_tls_rx_later later;
 };
 
 /* Counted anywhere else */
@@ -75,6 +90,46 @@ static const char sealnic_tls_rx_event_name[SEALNIC_TLS_RX_EVENTS][ETH_GSTRING_L
  */
 #define SEALNIC_TLS_RX_ASKED	(TLS_HEADER_SIZE - 1)
 
+/*
+ * "async": a question is announced for so many bytes on either side of the one
+ * that it will name, and put so many packets later, as by a driver that has to
+ * ask its device first: in between the core has something to note down.
+ */
+#define SEALNIC_TLS_RX_AROUND	2048
+#define SEALNIC_TLS_RX_LATER	4
+
+/* For tests of cores: how contexts to come find their place again */
+static const char * const sealnic_tls_rx_form_name[] = {
+	[TLS_OFFLOAD_SYNC_TYPE_DRIVER_REQ] = "request",
+	[TLS_OFFLOAD_SYNC_TYPE_CORE_NEXT_HINT] = "hint",
+	[TLS_OFFLOAD_SYNC_TYPE_DRIVER_REQ_ASYNC] = "async",
+};
+
+static int sealnic_tls_rx_form_set(const char *val, const struct kernel_param *kp)
+{
+	int form = sysfs_match_string(sealnic_tls_rx_form_name, val);
+
+	if (form < 0)
+		return form;
+	WRITE_ONCE(*(int *)kp->arg, form);
+	return 0;
+}
+
+static int sealnic_tls_rx_form_get(char *buf, const struct kernel_param *kp)
+{
+	return sysfs_emit(buf, "%s\n", sealnic_tls_rx_form_name[*(int *)kp->arg]);
+}
+
+static const struct kernel_param_ops sealnic_tls_rx_form_ops = {
+	.set = sealnic_tls_rx_form_set,
+	.get = sealnic_tls_rx_form_get,
+};
+
+static int sealnic_tls_rx_form = TLS_OFFLOAD_SYNC_TYPE_DRIVER_REQ;
+module_param_cb(rx_resync, &sealnic_tls_rx_form_ops, &sealnic_tls_rx_form, 0644);
+MODULE_PARM_DESC(rx_resync,
+		 "how new TLS receive contexts are resynchronised: request, or, to test a TLS core, hint or async");
+
 /**
  * struct sealnic_tls_rx_dev - a port's receive contexts; sealnic.tls_rx
  * @sem: shared by who adds or deletes a context, exclusive for a reset, which
@@ -102,6 +157,8 @@ struct sealnic_tls_rx_dev {
  * @id: the device's name for it; 0: the device has none, software opens
  * @reset: the device had it before a reset; what it opened then it does not know
  * @sk: the socket; NULL once the core has let go of it
+ * @form: how it finds its place again
+ * @async: with "async", what the core notes down
  * @cmd: the command that adds it, again after a reset; holds the key
  * @list: in sealnic_tls_rx_dev.list
  * @rcu: NAPI may be looking when it goes
@@ -111,6 +168,8 @@ struct sealnic_tls_rx {
 	u32 id;
 	bool reset;
 	struct sock *sk;
+	enum tls_offload_sync_type form;
+	struct tls_offload_resync_async async;
 	struct sealnic_cmd cmd;
 	struct list_head list;
 	struct rcu_head rcu;
@@ -220,6 +279,10 @@ int sealnic_tls_rx_add(struct sealnic *sn, struct sock *sk, struct tls_crypto_in
 	if (err)
 		goto free;
 	sealnic_tls_rx_tuple(&rx->cmd, sk);
+	rx->form = READ_ONCE(sealnic_tls_rx_form);
+	tls_offload_rx_resync_set_type(sk, rx->form);
+	if (rx->form == TLS_OFFLOAD_SYNC_TYPE_DRIVER_REQ_ASYNC)
+		tls_offload_ctx_rx(tls_get_ctx(sk))->resync_async = &rx->async;
 
 	/* NAPI may meet it as soon as it is installed */
 	sealnic_tls_rx_priv(tls_get_ctx(sk))->rx = rx;
@@ -292,10 +355,11 @@ void sealnic_tls_rx_del(struct sealnic *sn, struct tls_context *ctx)
 }
 
 /**
- * sealnic_tls_rx_resync() - the core answers: a record begins there
+ * sealnic_tls_rx_resync() - the core answers, or hints: a record begins there
  * @sn: device
  * @sk: socket
- * @seq: TCP sequence number of the last byte of the record's header
+ * @seq: TCP sequence number of the last byte of the record's header; of a hint,
+ *	of the record's first byte
  * @rec_no: the record's number
  *
  * The device is told without waiting.  If that cannot be, or if it comes too
@@ -308,7 +372,6 @@ int sealnic_tls_rx_resync(struct sealnic *sn, struct sock *sk, u32 seq, u64 rec_
 {
 	struct sealnic_cmd cmd = {
 		.opcode = cpu_to_le16(SEALNIC_CMD_TLS_SYNC),
-		.tls_sync.tcp_seq = cpu_to_le32(seq - SEALNIC_TLS_RX_ASKED),
 		.tls_sync.rec_no = cpu_to_le64(rec_no),
 	};
 	struct sealnic_tls_rx *rx;
@@ -320,6 +383,9 @@ int sealnic_tls_rx_resync(struct sealnic *sn, struct sock *sk, u32 seq, u64 rec_
 		/* Until it is posted no reset makes the id another context's */
 		spin_lock_bh(&rx->lock);
 		if (rx->id) {
+			if (rx->form != TLS_OFFLOAD_SYNC_TYPE_CORE_NEXT_HINT)
+				seq -= SEALNIC_TLS_RX_ASKED;
+			cmd.tls_sync.tcp_seq = cpu_to_le32(seq);
 			cmd.tls_sync.id = cpu_to_le32(rx->id);
 			err = sealnic_cmd_post(sn, &cmd);
 		}
@@ -343,19 +409,66 @@ void sealnic_tls_rx_answer(struct sealnic *sn, int err)
 	sealnic_tls_rx_event(sn, err ? SEALNIC_TLS_RX_RES_SKIP : SEALNIC_TLS_RX_RES_OK);
 }
 
-/* The device has lost its place and asks whether a record begins at @seq */
-static bool sealnic_tls_rx_ask(struct sealnic *sn, u32 id, u32 seq)
+/* Puts a question that was announced */
+static void sealnic_tls_rx_ask_now(struct sealnic_tls_rx_dev *dev,
+				   struct sealnic_tls_rx_later *later)
 {
-	struct sealnic_tls_rx_dev *dev = sn->tls_rx;
+	struct sealnic_tls_rx *rx;
+
+	rcu_read_lock();
+	rx = xa_load(&dev->ids, later->id);
+	if (rx) {
+		spin_lock(&rx->lock);
+		if (rx->sk && rx->form == TLS_OFFLOAD_SYNC_TYPE_DRIVER_REQ_ASYNC)
+			tls_offload_rx_resync_async_request_end(&rx->async,
+								htonl(later->seq +
+								      SEALNIC_TLS_RX_ASKED));
+		spin_unlock(&rx->lock);
+	}
+	rcu_read_unlock();
+	later->id = 0;
+}
+
+/*
+ * Announces a question.  The device may repeat one that was announced or that
+ * the core thinks about: what the core has noted down for it is to stay.
+ */
+static void sealnic_tls_rx_ask_later(struct sealnic_tls_rx *rx, u32 seq,
+				     struct sealnic_tls_rx_later *later)
+{
+	u64 req = atomic64_read(&rx->async.req);
+
+	if (later->id == rx->id && later->seq == seq)
+		return;
+	if ((req & (RESYNC_REQ | RESYNC_REQ_ASYNC)) == RESYNC_REQ &&
+	    (u32)(req >> 32) == seq + SEALNIC_TLS_RX_ASKED)
+		return;
+	later->id = rx->id;
+	later->seq = seq;
+	later->packets = SEALNIC_TLS_RX_LATER;
+	tls_offload_rx_resync_async_request_start(&rx->async, htonl(seq - SEALNIC_TLS_RX_AROUND),
+						  2 * SEALNIC_TLS_RX_AROUND);
+}
+
+/* The device has lost its place and asks whether a record begins at @seq */
+static bool sealnic_tls_rx_ask(struct sealnic_tls_rx_dev *dev, u32 id, u32 seq,
+			       struct sealnic_tls_rx_later *later)
+{
 	struct sealnic_tls_rx *rx;
 	bool asked = false;
 
+	/* Another context's, which is told early */
+	if (later->id && later->id != id)
+		sealnic_tls_rx_ask_now(dev, later);
 	rcu_read_lock();
 	rx = xa_load(&dev->ids, id);
 	if (rx) {
 		spin_lock(&rx->lock);
-		if (rx->sk) {
+		if (rx->sk && rx->form == TLS_OFFLOAD_SYNC_TYPE_DRIVER_REQ) {
 			tls_offload_rx_resync_request(rx->sk, htonl(seq + SEALNIC_TLS_RX_ASKED));
+			asked = true;
+		} else if (rx->sk && rx->form == TLS_OFFLOAD_SYNC_TYPE_DRIVER_REQ_ASYNC) {
+			sealnic_tls_rx_ask_later(rx, seq, later);
 			asked = true;
 		}
 		spin_unlock(&rx->lock);
@@ -399,8 +512,7 @@ static u32 sealnic_tls_rx_payload(const struct sk_buff *skb)
 void sealnic_tls_rx(struct sealnic_rx_ring *ring, struct sk_buff *skb,
 		    const struct sealnic_rxc *rxc)
 {
-	struct sealnic *sn = ring->qp->sn;
-	struct sealnic_tls_rx_dev *dev = sn->tls_rx;
+	struct sealnic_tls_rx_dev *dev = ring->qp->sn->tls_rx;
 	struct sealnic_tls_rx_queue *queue = &dev->queue[ring->qp->id];
 	bool opened, resync, asked = false, err = false;
 	u32 flags = le32_to_cpu(rxc->flags);
@@ -418,9 +530,11 @@ void sealnic_tls_rx(struct sealnic_rx_ring *ring, struct sk_buff *skb,
 		err = !(flags & SEALNIC_RX_L4_OK) || resync;
 		len = sealnic_tls_rx_payload(skb);
 	}
+	if (unlikely(queue->later.id) && !--queue->later.packets)
+		sealnic_tls_rx_ask_now(dev, &queue->later);
 	if (resync)
-		asked = sealnic_tls_rx_ask(sn, le32_to_cpu(rxc->tls_ctx),
-					   le32_to_cpu(rxc->tls_seq));
+		asked = sealnic_tls_rx_ask(dev, le32_to_cpu(rxc->tls_ctx),
+					   le32_to_cpu(rxc->tls_seq), &queue->later);
 
 	u64_stats_update_begin(&queue->sync);
 	if (opened) {

@@ -132,70 +132,69 @@ static void next_hint(struct sock *sk, struct tls_offload_context_rx *off, u32 e
 		off->resync_nh_do_now = 1;
 }
 
-/* A record begins at @seq, and its number is that of the epoch */
+/*
+ * A record begins at @seq, and its number is that of the epoch. The driver empties the log in its
+ * own memory whenever it likes, in the middle of this, too: hence it is ours that counts, and what
+ * is in there is true in any case.
+ */
 static void async_log(struct sock *sk, struct tls_hw_rx *hw, u32 seq)
 {
 	struct tls_offload_resync_async *async = hw->off.resync_async;
 	u64 req = atomic64_read(&async->req), record = tls_conn(sk)->rx.epoch.record;
 	u32 start = req >> 32, i;
 
-	/* A record may take a second attempt */
-	if (!(req & RESYNC_REQ) || (hw->walking && hw->seq == seq && hw->record == record))
+	if (!(req & RESYNC_REQ))
 		return;
-	hw->walking = true;
-	hw->seq = seq;
-	hw->record = record;
 	seq += ASKED;
 	if (req & RESYNC_REQ_ASYNC) {
-		/* The question is still to come: its bytes are within these */
-		if (before(seq, start))
-			return;
-		if (async->loglen && ++async->rcd_delta == U16_MAX)
-			goto cancel;
-		if (!after(seq, start + (u16)(req >> 16)) &&
-		    async->loglen < ARRAY_SIZE(async->log)) {
-			/* The delta counts from the first one logged */
-			if (!async->loglen)
-				async->rcd_delta = 0;
-			async->log[async->loglen++] = seq;
+		/* The question is still to come: its byte is within these */
+		if (hw->log_req != req) {
+			hw->log_req = req;
+			hw->logged = 0;
 		}
-		return;
-	}
-	/* The question; records in the log follow each other */
-	if (async->loglen)
-		async->rcd_delta++;
-	for (i = 0; i < async->loglen; i++) {
-		if (async->log[i] == start) {
-			atomic64_cmpxchg(&async->req, req, 0);
-			answer(sk, start, record - async->rcd_delta + i);
+		if (before(seq, start) || after(seq, start + (u16)(req >> 16)) ||
+		    hw->logged == ARRAY_SIZE(hw->log))
 			return;
-		}
-	}
-	if (seq == start) {
-		atomic64_cmpxchg(&async->req, req, 0);
-		answer(sk, start, record);
+		if (!hw->logged)
+			hw->record = record;
+		/* A record may take a second attempt */
+		if (record == hw->record + hw->logged)
+			hw->log[hw->logged++] = seq;
 		return;
 	}
-	/* The byte is still to come */
-	if (before(seq, start))
+	for (i = 0; i < hw->logged && hw->log[i] != start; i++)
+		;
+	if (i < hw->logged)
+		record = hw->record + i;
+	else if (before(seq, start))
+		/* The byte is still to come */
 		return;
-cancel:
+	/* If the driver asks anew meanwhile, that stays */
 	atomic64_cmpxchg(&async->req, req, 0);
+	if (i < hw->logged || seq == start)
+		answer(sk, start, record);
+	hw->logged = 0;
 }
 
 /**
  * tls_rx_resync_record() - a record is about to be opened
- * @sk: the socket, which the device has a context for receiving of; locked
+ * @sk: the socket, for which a device has, or had, a context for receiving; locked
  * @seq: TCP sequence number of the record's first byte
  *
  * Context: process.
  */
 void tls_rx_resync_record(struct sock *sk, u32 seq)
 {
-	struct tls_hw_rx *hw = tls_conn(sk)->hw->rx;
+	struct tls_hw *hw = tls_conn(sk)->hw;
 
-	if (hw->off.resync_type == TLS_OFFLOAD_SYNC_TYPE_DRIVER_REQ_ASYNC && hw->off.resync_async)
-		async_log(sk, hw, seq);
+	if (hw->rx->off.resync_type != TLS_OFFLOAD_SYNC_TYPE_DRIVER_REQ_ASYNC)
+		return;
+	/* The requests are in the driver's memory, until it lets go of the context: see answer() */
+	rcu_read_lock();
+	if (READ_ONCE(hw->rx_added) && rcu_access_pointer(tls_get_ctx(sk)->netdev) &&
+	    hw->rx->off.resync_async)
+		async_log(sk, hw->rx, seq);
+	rcu_read_unlock();
 }
 
 /**

@@ -140,8 +140,11 @@ struct tls_hw_tx {
  * struct tls_hw_rx - a device's context for receiving
  * @off: what the driver knows of it
  * @seq: resync: where a record begins, as TCP sequence number
- * @record: its number
+ * @record: its number; or that of the first one in @log
  * @walking: @seq and @record are valid
+ * @log: asynchronous resync: where records begin that follow each other, as drivers are told it
+ * @logged: entries of @log
+ * @log_req: the announcement that they are for
  * @undo: the key that the device opens with although the connection has another already, with the
  *	device's number of the first record; none otherwise
  * @undo_end: TCP sequence number from which on nothing can be opened with an older key
@@ -152,6 +155,9 @@ struct tls_hw_rx {
 	u32 seq;
 	u64 record;
 	bool walking;
+	u8 logged;
+	u32 log[TLS_DEVICE_RESYNC_ASYNC_LOGMAX];
+	u64 log_req;
 	struct tls_epoch undo;
 	u32 undo_end;
 	bool draining;

@@ -57,3 +57,50 @@ records() {
 
 # records_received: what the user-space receiver counted
 records_received() { sed -n 's/.*"records":\([0-9]*\).*/\1/p' "/tmp/recv.$stream_port"; }
+
+# --- record by record ---
+
+# stepping VERSION SIZE RECORDS [OF-A-STEP]: a stream to here that stops after each record, or after so many
+stepping() {
+	step_at=1 step_wire=$((${4:-1} * ($2 + 5 + ($([ "$1" = 1.2 ] && echo 8 || echo 1)) + 16))) step_unread=
+	offload_stream rx 4 --tls "$1" --bytes $(($2 * $3)) -- --chunk "$2" --stop-every $(($2 * ${4:-1})) ||
+		give_up "no stream: $(stream_said)"
+	check "stepping, $1, $2: begun" wait_for 20 step_arrived 1
+}
+
+# step N: until N steps have arrived and are read; reader_stops: nothing is read until reader_goes_on
+step() {
+	local n
+	for ((n = step_at + 1; n <= $1; n++)); do
+		kill -CONT "$stream_tx"
+		wait_for 20 step_arrived $n || { not_ok "step $n arrives" "$(stream_said)"; return; }
+	done
+	step_at=$1
+}
+step_arrived() {
+	local n=$1 state="T"
+	# shellcheck disable=SC2046
+	set -- $(ss -tniH "sport = :$stream_port" | sed -n 's/^ESTAB *\([0-9]*\) .*/\1/p; s/.* bytes_received:\([0-9]*\).*/\1/p')
+	[ "${2:-0}" -ge $((n * step_wire)) ] && { [ -n "$step_unread" ] || [ "$1" = 0 ]; } || return 1
+	ended "$stream_tx" || read -r state <"/proc/$stream_tx/stat"
+	[[ ${state##*) } = T* ]]
+}
+reader_stops() {
+	kill -STOP "$stream_rx"
+	step_unread=y
+}
+reader_goes_on() {
+	kill -CONT "$stream_rx"
+	step_unread=
+	wait_for 20 step_arrived "$step_at" || not_ok "all that has arrived is read" "$(stream_said)"
+}
+
+# step_end NAME: the rest of it
+step_end() {
+	until ended "$stream_tx"; do
+		kill -CONT "$stream_tx" 2>/dev/null
+		sleep 0.1
+	done
+	stream_ok "$1"
+	counters_read near
+}

@@ -116,34 +116,6 @@ done
 
 # --- record by record ---
 
-# stepping VERSION SIZE RECORDS: a stream to here that stops after each record; step N: until N have arrived
-stepping() {
-	step_at=1 step_wire=$(($2 + 5 + ($([ "$1" = 1.2 ] && echo 8 || echo 1)) + 16))
-	offload_stream rx 4 --tls "$1" --bytes $(($2 * $3)) -- --chunk "$2" --stop-every "$2" || give_up "no stream: $(stream_said)"
-	check "stepping, $1, $2: begun" wait_for 20 step_arrived 1
-}
-step_arrived() {
-	local got
-	got=$(ss -tniH "sport = :$stream_port" | sed -n 's/.* bytes_received:\([0-9]*\).*/\1/p')
-	[ "${got:-0}" -ge $(($1 * step_wire)) ] && { ended "$stream_tx" || stopped "$stream_tx"; }
-}
-step() {
-	local n
-	for ((n = step_at + 1; n <= $1; n++)); do
-		kill -CONT "$stream_tx"
-		wait_for 20 step_arrived $n || { not_ok "record $n arrives" "$(stream_said)"; return; }
-	done
-	step_at=$1
-}
-step_end() { # step_end NAME: the rest of it
-	until ended "$stream_tx"; do
-		kill -CONT "$stream_tx" 2>/dev/null
-		sleep 0.1
-	done
-	stream_ok "$1"
-	counters_read near
-}
-
 for version in 1.2 1.3; do
 	for size in 16384 500; do
 		name="$version, records of $size"

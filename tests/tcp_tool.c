@@ -733,7 +733,9 @@ static bool conn_read(struct server *s, struct conn *c)
 {
 	uint8_t type = REC_DATA;
 	uint32_t len;
+	bool final;
 	ssize_t n;
+	int err;
 
 	if (!c->begun)
 		return conn_begin(s, c);
@@ -749,8 +751,12 @@ static bool conn_read(struct server *s, struct conn *c)
 	if (n < 0) {
 		if (errno == EAGAIN || errno == EINTR)
 			return true;
-		return conn_fail(c, "after %llu bytes: %s", (unsigned long long)c->bytes,
-				 strerror(errno));
+		err = errno;
+		/* what is behind a bad record is no better, whatever it is */
+		final = err == EBADMSG && recv(c->fd, s->scratch, DISCARD_BUF, 0) < 0 &&
+			errno == err;
+		return conn_fail(c, "after %llu bytes: %s%s", (unsigned long long)c->bytes,
+				 strerror(err), final ? ", for good" : "");
 	}
 	if (s->sink) {
 		c->bytes += (uint64_t)n;

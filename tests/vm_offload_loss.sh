@@ -190,20 +190,41 @@ for version in 1.2 1.3; do
 done
 sysctl -qw net.ipv4.tcp_rmem="$rmem"
 
+# Whatever comes, the NIC finds it bad, and its place wrong: software has the last word for all of it. Then the NIC works again
+for version in 1.2 1.3; do
+	name="$version, all found bad"
+	stepping $version 16384 24 6
+	counters_mark near
+	model tls-spoil 0 1000000 >/dev/null
+	step 3
+	counters_read near
+	is "$(grown near TlsRxDeviceRecords) $(grown near TlsDecryptError)" "0 0" "$name: software opened them, and found them good"
+	between "$(grown near hw_tls_rx_auth_bad)" 3 12 "$name: the NIC did not give up"
+	model tls-spoil 0 0 >/dev/null
+	step_end "$name, then no more"
+	between "$(grown near TlsRxDeviceRecords)" 1 6 "$name: then it opens again"
+	is "$(grown near TlsDecryptError)" 0 "$name: all was authentic"
+done
+
 # --- what is not authentic ---
 
+# Of a large record the NIC had opened many packets when it found it bad; of a small one, none or one
 for version in 1.2 1.3; do
-	counters_mark near
-	model "wire forge=2 seed=$seed" >/dev/null
-	offload_stream rx 4 --tls $version --bytes 2M -- || give_up "no stream: $(stream_said)"
-	wait_for 60 ended "$stream_rx"
-	check "forged, $version: the receiver is told" grep -q 'Bad message' "/tmp/recv.$stream_port"
-	check "forged, $version: and got no wrong byte" sh -c "! grep -q 'is wrong' /tmp/recv.$stream_port"
-	model wire clear >/dev/null
-	stream_kill
-	counters_read near
-	is "$(grown near TlsDecryptError)" 1 "forged, $version: it is software that says so"
-	between "$(grown near hw_tls_rx_auth_bad)" 1 1000 "forged, $version: the NIC had seen it"
+	for size in 16384 1400; do
+		name="forged, $version, records of $size"
+		counters_mark near
+		model "wire forge=2 seed=$seed" >/dev/null
+		offload_stream rx 4 --tls $version --bytes 2M -- --chunk $size || give_up "no stream: $(stream_said)"
+		wait_for 60 ended "$stream_rx"
+		check "$name: the receiver is told, again and again" grep -q 'Bad message, for good' "/tmp/recv.$stream_port"
+		check "$name: and got no wrong byte" sh -c "! grep -q 'is wrong' /tmp/recv.$stream_port"
+		is $(($(sed -n 's/.*after \([0-9]*\) bytes: .*/\1/p' "/tmp/recv.$stream_port") % size)) 0 "$name: nor a part of a record"
+		model wire clear >/dev/null
+		stream_kill
+		counters_read near
+		is "$(grown near TlsDecryptError)" 1 "$name: it is software that says so"
+		between "$(grown near hw_tls_rx_auth_bad)" 1 1000 "$name: the NIC had seen it"
+	done
 done
 
 offload_end

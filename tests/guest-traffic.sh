@@ -102,6 +102,8 @@ opening_start() {
 
 ended() { ! kill -0 "$1" 2>/dev/null; }
 stopped() { [ "$(sed 's/.*) //; s/ .*//' "/proc/$1/stat")" = T ]; }
+# For wait_for: a sender that stops now and then goes on to its end
+driven() { ended "$stream_tx" || { ! stopped "$stream_tx" || kill -CONT "$stream_tx"; false; }; }
 stream_said() { echo "send: $(cat "/tmp/send.$stream_port"); recv: $(cat "/tmp/recv.$stream_port")"; }
 
 # stream_done [SECONDS]: true when it came to its end by itself and all content was right; says what was wrong

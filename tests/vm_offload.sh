@@ -125,7 +125,6 @@ stream() {
 
 tls_overhead() { [ "$1" = 1.2 ] && echo 8 + 16 || echo 1 + 16; }
 rx_current() { [ "$(tls_stat TlsCurrRxDevice)" = 1 ]; }
-driven() { ended "$stream_tx" || { ! stopped "$stream_tx" || kill -CONT "$stream_tx"; false; }; }
 
 offload_start
 

@@ -187,8 +187,7 @@ ethtool -K sn0 tls-hw-tx-offload on tls-hw-rx-offload on
 for stream in "${more[@]}"; do
 	read -r stream_port stream_rx stream_tx <<<"$stream"
 	# It may not have come that far yet
-	stopped() { ended "$stream_tx" || { kill -CONT "$stream_tx" && false; }; }
-	wait_for 30 stopped
+	wait_for 30 driven
 	stream_ok "$name: software's connection to port $stream_port"
 done
 survives "$name"

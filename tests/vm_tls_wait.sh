@@ -48,11 +48,10 @@ plugged() { at "$1" tc qdisc replace dev "$(dev_of "$1")" root plug limit 100000
 released() { at "$1" tc qdisc change dev "$(dev_of "$1")" root plug release_indefinite; }
 unplugged() { at "$1" tc qdisc del dev "$(dev_of "$1")" root; }
 waiting() { [ "$(tc -s -j qdisc show dev sn0 root | sed -n 's/.*"backlog":\([0-9]*\).*/\1/p')" -gt "$1" ]; }
-stopped() { grep -q '^State:.T' "/proc/$stream_tx/status"; }
 all_acked() { [ "$(ss -tnH "dport = :$stream_port" | awk '{ print $3 }')" = 0 ]; }
-goes_on() { stopped && kill -CONT "$stream_tx"; ended "$stream_tx"; }
-stopped_and_acked() { stopped && all_acked; }
-all_sealed() { stopped && more_than hw_tls_tx_bytes $(($1 + 7999)); }
+goes_on() { stopped "$stream_tx" && kill -CONT "$stream_tx"; ended "$stream_tx"; }
+stopped_and_acked() { stopped "$stream_tx" && all_acked; }
+all_sealed() { stopped "$stream_tx" && more_than hw_tls_tx_bytes $(($1 + 7999)); }
 dropped() { more_than tx_tls_drop_no_sync_data "${counters_was[near.tx_tls_drop_no_sync_data]}"; }
 
 # Their packets would wait too

@@ -872,6 +872,7 @@ static enum tls_why add_rx(struct sock *sk, struct net_device *netdev,
 	memset(&rx->off, 0, sizeof(rx->off));
 	rx->off.resync_nh_reset = 1;
 	rx->walking = false;
+	rx->logged = 0;
 	memcpy(&copy, info, tls_info_size(conn->rx.epoch.cipher));
 	seq = rx_begin(sk, &copy.info);
 	down_read(&tls_device_lock);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Records of the hw engine go to TCP as they lie in memory, some in one piece: TCP's own way to
- * take pages (MSG_SPLICE_PAGES) takes them one by one, and a device then maps them one by one. So they
- * come as a zero-copy send with pages that are filled in here.
+ * take pages (MSG_SPLICE_PAGES) takes them one by one, and a device then maps them one by one. So
+ * they come as a zero-copy send with pages that are filled in here.
  *
  * TCP wants a struct ubuf_info with that, whose reference count says when the sender may have its
  * memory back. Nobody waits for it, as each page has references of its own; it lives as long as any

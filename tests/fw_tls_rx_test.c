@@ -774,7 +774,10 @@ out:
 	host_free(h);
 }
 
-/* What is left of a record behind a gap was changed: software will find out, and the next one is judged as ever */
+/*
+ * What is left of a record behind a gap was changed: software will find out, and the
+ * next one is judged as ever
+ */
 static void forged_behind_a_gap(void)
 {
 	struct host *h = rx_up();
@@ -1566,7 +1569,10 @@ static void key_update_with_a_gap(void)
 	for (uint32_t where = 0; where < 3; where++) {
 		conn_init(&c, h, SEALNIC_AES128_GCM, &r);
 		add_records(&c, &r, 1, 500);
-		/* of TLS 1.3 it is before the gap, in it, or behind it; before it is what seems one */
+		/*
+		 * Of TLS 1.3 it is before the gap, in it, or behind it; before it is what
+		 * seems one
+		 */
 		memset(plain, 23, 100);
 		memset(plain + 100, 0, 500);
 		plain[150 + 100 * where] = 22;
@@ -2391,7 +2397,7 @@ int main(int argc, char **argv)
 		BOTH("a gap in a record: on with the next one", gap_in_a_record);
 		BOTH("a gap up to a record's first byte", gap_to_a_record);
 		BOTH("gaps from everywhere to everywhere in a record", gaps_everywhere);
-		BOTH("what is left of a record behind a gap is opened unproved, and the next one is not",
+		BOTH("what is left of a record behind a gap is opened unproved, the next is not",
 		     forged_behind_a_gap);
 		BOTH("a gap in a record that is in doubt", gap_in_doubt);
 		BOTH("a gap over a header loses the place; TLS_SYNC brings it back",

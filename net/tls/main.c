@@ -108,7 +108,7 @@ static void set_prot_info(struct tls_context *ctx, const struct tls_epoch *epoch
 
 /* Opens an epoch; @epoch is the old one afterwards, or still the new one if that failed */
 static int set_epoch(struct sock *sk, bool tx, struct tls_epoch *epoch,
-		     const union tls_crypto_context *info, bool nonblock)
+		     const union tls_crypto_context *info)
 {
 	struct tls_conn *conn = tls_conn(sk);
 	struct tls_epoch *now = conn_epoch(conn, tx);
@@ -123,8 +123,10 @@ static int set_epoch(struct sock *sk, bool tx, struct tls_epoch *epoch,
 	if (!err)
 		err = tls_crypt_reserve(&conn->crypt, epoch);
 	if (!err && rekey && tx) {
+		const struct file *file = sk->sk_socket->file;
+
 		/* What was taken under the old key is sealed with it */
-		timeo = sock_sndtimeo(sk, nonblock);
+		timeo = sock_sndtimeo(sk, file && file->f_flags & O_NONBLOCK);
 		err = tls_tx_finish(sk, MSG_MORE, &timeo);
 		/* That may have waited, and another thread may have been faster */
 		if (!err)
@@ -180,15 +182,16 @@ static int set_key(struct sock *sk, bool tx, sockptr_t optval, unsigned int optl
 	const struct tls_cipher *cipher;
 	union tls_crypto_context info = {};
 	struct tls_epoch epoch = {};
-	bool rekey, nonblock;
+	bool rekey;
 	int err;
 
-	if (sockptr_is_null(optval) || optlen < sizeof(info.info))
+	BUILD_BUG_ON(sizeof(info) < sizeof(struct tls12_crypto_info_aria_gcm_256));
+	if (sockptr_is_null(optval) || optlen < sizeof(info.info) || optlen > sizeof(info))
 		return -EINVAL;
-	if (copy_from_sockptr(&info.info, optval, sizeof(info.info)))
-		return -EFAULT;
 	rekey = READ_ONCE(conn_epoch(tls_conn_acquire(sk), tx)->aead);
-	nonblock = sk->sk_socket->file && sk->sk_socket->file->f_flags & O_NONBLOCK;
+	err = -EFAULT;
+	if (copy_from_sockptr(&info, optval, optlen))
+		goto out;
 
 	err = -EINVAL;
 	if (info.info.version != TLS_1_2_VERSION && info.info.version != TLS_1_3_VERSION)
@@ -197,11 +200,6 @@ static int set_key(struct sock *sk, bool tx, sockptr_t optval, unsigned int optl
 	if (!cipher || !(info.info.version == TLS_1_3_VERSION ? cipher->tls13 : cipher->tls12))
 		goto out;
 	if (optlen != tls_info_size(cipher))
-		goto out;
-	BUILD_BUG_ON(sizeof(info) < sizeof(struct tls12_crypto_info_aria_gcm_256));
-	err = -EFAULT;
-	if (copy_from_sockptr_offset(&info.info + 1, optval, sizeof(info.info),
-				     optlen - sizeof(info.info)))
 		goto out;
 
 	/*
@@ -212,7 +210,7 @@ static int set_key(struct sock *sk, bool tx, sockptr_t optval, unsigned int optl
 	if (err)
 		goto out;
 	lock_sock(sk);
-	err = set_epoch(sk, tx, &epoch, &info, nonblock);
+	err = set_epoch(sk, tx, &epoch, &info);
 	release_sock(sk);
 	tls_epoch_close(&epoch);
 out:
@@ -538,6 +536,7 @@ static int tls_init(struct sock *sk)
 	if (!conn)
 		return -ENOMEM;
 	conn->ctx.sk = sk;
+	conn->stats = tls_stats(sock_net(sk));
 	conn->ctx.tx_conf = TLS_BASE;
 	conn->ctx.rx_conf = TLS_BASE;
 	conn->tx.limit = TLS_MAX_PAYLOAD_SIZE;

@@ -10,10 +10,6 @@
 #include <net/netns/generic.h>
 #include "tls.h"
 
-struct tls_stats {
-	unsigned long count[TLS_STAT_NUM];
-};
-
 struct tls_net {
 	struct tls_stats __percpu *stats;
 };
@@ -66,18 +62,16 @@ static const char * const names[TLS_STAT_NUM] = {
 };
 
 /**
- * tls_stat_add() - count
- * @sk: a socket of the namespace
- * @stat: what
- * @n: how many, negative for the current numbers
+ * tls_stats() - find the counters of a namespace
+ * @net: the namespace
  *
- * Context: any.
+ * Return: they live as long as it does.
  */
-void tls_stat_add(const struct sock *sk, enum tls_stat stat, long n)
+struct tls_stats __percpu *tls_stats(const struct net *net)
 {
-	struct tls_net *net = net_generic(sock_net(sk), tls_net_id);
+	struct tls_net *tn = net_generic(net, tls_net_id);
 
-	this_cpu_add(net->stats->count[stat], n);
+	return tn->stats;
 }
 
 static int tls_stat_show(struct seq_file *seq, void *v)

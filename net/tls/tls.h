@@ -278,6 +278,48 @@ struct tls_rx {
 	void (*saved_data_ready)(struct sock *sk);
 };
 
+/* What is counted, of each network namespace */
+enum tls_stat {
+	TLS_STAT_CURR_TX_SW,
+	TLS_STAT_CURR_RX_SW,
+	TLS_STAT_CURR_TX_DEVICE,
+	TLS_STAT_CURR_RX_DEVICE,
+	TLS_STAT_TX_SW,
+	TLS_STAT_RX_SW,
+	TLS_STAT_TX_DEVICE,
+	TLS_STAT_RX_DEVICE,
+	TLS_STAT_DECRYPT_ERROR,
+	TLS_STAT_RX_DEVICE_RESYNC,
+	TLS_STAT_DECRYPT_RETRY,
+	TLS_STAT_RX_NO_PAD_VIOLATION,
+	TLS_STAT_RX_REKEY_OK,
+	TLS_STAT_RX_REKEY_ERROR,
+	TLS_STAT_TX_REKEY_OK,
+	TLS_STAT_TX_REKEY_ERROR,
+	TLS_STAT_RX_REKEY_RECEIVED,
+	TLS_STAT_CURR_TX_REKEY,
+	TLS_STAT_CURR_RX_REKEY,
+	TLS_STAT_TX_REKEY_ABORTED,
+	TLS_STAT_RX_REKEY_ABORTED,
+	TLS_STAT_TX_REKEY_FALLBACK,
+	TLS_STAT_RX_REKEY_FALLBACK,
+	TLS_STAT_TX_SW_RECORDS,
+	TLS_STAT_RX_SW_RECORDS,
+	TLS_STAT_TX_DEVICE_RECORDS,
+	TLS_STAT_RX_DEVICE_RECORDS,
+	TLS_STAT_RX_PARTIAL_RECORDS,
+	TLS_STAT_TX_FALLBACK,
+	TLS_STAT_TX_FALLBACK_DROP,
+	TLS_STAT_TX_DEVICE_RESYNC,
+	TLS_STAT_TX_WHY,	/* one for each enum tls_why but the first */
+	TLS_STAT_RX_WHY = TLS_STAT_TX_WHY + TLS_WHY_NUM - 1,
+	TLS_STAT_NUM = TLS_STAT_RX_WHY + TLS_WHY_NUM - 1
+};
+
+struct tls_stats {
+	unsigned long count[TLS_STAT_NUM];
+};
+
 /**
  * struct tls_conn - a connection
  * @ctx: what the rest of the kernel and NIC drivers know of it; its first member, as icsk_ulp_data
@@ -286,10 +328,12 @@ struct tls_rx {
  * @rx: receiving half
  * @crypt: workplace
  * @hw: what it has with devices; NULL if it never had anything
+ * @stats: counters of its network namespace
  */
 struct tls_conn {
 	struct tls_context ctx;
 	struct tls_hw *hw;
+	struct tls_stats __percpu *stats;
 	struct tls_tx tx;
 	struct tls_rx rx;
 	struct tls_crypt crypt;
@@ -442,46 +486,15 @@ struct sk_buff *tls_validate_xmit_skb_sw(struct sock *sk, struct net_device *dev
 					 struct sk_buff *skb);
 
 /* stats.c */
-enum tls_stat {
-	TLS_STAT_CURR_TX_SW,
-	TLS_STAT_CURR_RX_SW,
-	TLS_STAT_CURR_TX_DEVICE,
-	TLS_STAT_CURR_RX_DEVICE,
-	TLS_STAT_TX_SW,
-	TLS_STAT_RX_SW,
-	TLS_STAT_TX_DEVICE,
-	TLS_STAT_RX_DEVICE,
-	TLS_STAT_DECRYPT_ERROR,
-	TLS_STAT_RX_DEVICE_RESYNC,
-	TLS_STAT_DECRYPT_RETRY,
-	TLS_STAT_RX_NO_PAD_VIOLATION,
-	TLS_STAT_RX_REKEY_OK,
-	TLS_STAT_RX_REKEY_ERROR,
-	TLS_STAT_TX_REKEY_OK,
-	TLS_STAT_TX_REKEY_ERROR,
-	TLS_STAT_RX_REKEY_RECEIVED,
-	TLS_STAT_CURR_TX_REKEY,
-	TLS_STAT_CURR_RX_REKEY,
-	TLS_STAT_TX_REKEY_ABORTED,
-	TLS_STAT_RX_REKEY_ABORTED,
-	TLS_STAT_TX_REKEY_FALLBACK,
-	TLS_STAT_RX_REKEY_FALLBACK,
-	TLS_STAT_TX_SW_RECORDS,
-	TLS_STAT_RX_SW_RECORDS,
-	TLS_STAT_TX_DEVICE_RECORDS,
-	TLS_STAT_RX_DEVICE_RECORDS,
-	TLS_STAT_RX_PARTIAL_RECORDS,
-	TLS_STAT_TX_FALLBACK,
-	TLS_STAT_TX_FALLBACK_DROP,
-	TLS_STAT_TX_DEVICE_RESYNC,
-	TLS_STAT_TX_WHY,	/* one for each enum tls_why but the first */
-	TLS_STAT_RX_WHY = TLS_STAT_TX_WHY + TLS_WHY_NUM - 1,
-	TLS_STAT_NUM = TLS_STAT_RX_WHY + TLS_WHY_NUM - 1
-};
-
 int tls_stats_init(void);
 void tls_stats_exit(void);
-void tls_stat_add(const struct sock *sk, enum tls_stat stat, long n);
+struct tls_stats __percpu *tls_stats(const struct net *net);
+
+/* Counts @n more of @stat, in the namespace of @sk; in any context */
+static inline void tls_stat_add(const struct sock *sk, enum tls_stat stat, long n)
+{
+	this_cpu_add(tls_conn(sk)->stats->count[stat], n);
+}
 
 static inline void tls_stat_inc(const struct sock *sk, enum tls_stat stat)
 {

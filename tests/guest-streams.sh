@@ -80,7 +80,7 @@ step() {
 step_arrived() {
 	local n=$1 state="T"
 	# shellcheck disable=SC2046
-	set -- $(ss -tniH "sport = :$stream_port" | sed -n 's/^ESTAB *\([0-9]*\) .*/\1/p; s/.* bytes_received:\([0-9]*\).*/\1/p')
+	set -- $(ss -tniH "sport = :$stream_port" | sed -n 's/^[A-Z][A-Z0-9-]* *\([0-9]*\) .*/\1/p; s/.* bytes_received:\([0-9]*\).*/\1/p')
 	[ "${2:-0}" -ge $((n * step_wire)) ] && { [ -n "$step_unread" ] || [ "$1" = 0 ]; } || return 1
 	ended "$stream_tx" || read -r state <"/proc/$stream_tx/stat"
 	[[ ${state##*) } = T* ]]

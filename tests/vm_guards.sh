@@ -35,7 +35,7 @@ check "one packet stuck: ping afterwards" ping -c 1 -W 5 10.0.0.2
 
 counters_mark near
 dmesg_mark
-pace 500000
+pace $((500000 / ${slowness:-1}))
 stream_start near 10.0.0.2 --tls 1.2 --bytes 2M || give_up "no stream"
 wait_for 20 sealing
 # Stalled, it does not correct itself; what it receives makes the driver look
@@ -53,7 +53,7 @@ is "$(grown near resets)" 1 "nonsense in the ring: one reset does it"
 # --- software is counted as long as it seals ---
 
 counters_mark near
-pace 1000000
+pace $((1000000 / ${slowness:-1}))
 stream_start near 10.0.0.2 --tls 1.2 --bytes 12M || give_up "no stream"
 wait_for 20 sealing
 ethtool -t sn0 offline >/dev/null

@@ -79,9 +79,10 @@ duplex_kill() {
 # --- what the core says ---
 
 # why_mark, then why: how often a connection went to software since, and why, as "TxSwDown 2 RxSwDown 2"
-why_mark() { grep -E '^Tls[TR]xSw[A-Z]' /proc/net/tls_stat >/tmp/why; }
+whys() { grep -E '^Tls[TR]xSw[A-Z]' /proc/net/tls_stat | grep -v Records; }
+why_mark() { whys >/tmp/why; }
 why() {
-	grep -E '^Tls[TR]xSw[A-Z]' /proc/net/tls_stat | awk 'NR == FNR { was[$1] = $2; next }
+	whys | awk 'NR == FNR { was[$1] = $2; next }
 		$2 != was[$1] { printf "%s%s %d", sep, substr($1, 4), $2 - was[$1]; sep = " " }' /tmp/why -
 }
 

@@ -4276,6 +4276,12 @@ static void alloc_close(void)
 	if (alloc_size)
 		put_flags(k, 7, 0, alloc_size, MSG_MORE);
 	EQ(ARMED(close(k)), 0);
+	/* TCP tries once to tell it, and nobody does if that had no memory */
+	if (alloc_hit && !alloc_size && !ready(r, POLLIN, 1000)) {
+		alloc_refused++;
+		close(r);
+		return;
+	}
 	while (alloc_size) {
 		n = read_record(r, rec);
 		if (n < 0) {

@@ -5,6 +5,7 @@
 #
 # And a device that does not know TLS 1.3, for which our own tls.ko has no key of it.
 #
+# timeout: 240
 # vm: --machine pc --model-arg --without --model-arg 0x80000
 . "$(dirname "$0")/guest-lib.sh"
 . "$(dirname "$0")/guest-traffic.sh"

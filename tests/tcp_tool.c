@@ -91,6 +91,7 @@ struct options {
 	bool sendfile;
 	bool zerocopy;
 	bool markers;
+	bool mixed;
 	bool ip_options;
 	bool have_bytes;
 	uint64_t bytes;		/* of each connection */
@@ -1123,6 +1124,38 @@ static uint64_t chunk_size(const struct options *opt, struct out *o)
 	return n % max + 1;
 }
 
+/*
+ * A chunk of which no piece but the last ends the record: pages of the file and copies in turn, so
+ * that copies have pages in front of them and behind them
+ */
+static ssize_t send_mixed(struct sender *s, struct out *o, const uint8_t *data, off_t at,
+			  uint64_t len)
+{
+	static int pipes[2];
+	uint64_t off = 0;
+
+	if (!pipes[1] && pipe(pipes))
+		die(1, "pipe: %s", strerror(errno));
+	for (int i = 0; i < 5; i++) {
+		uint64_t n = i < 4 ? len / 5 : len - off;
+		ssize_t sent;
+
+		if (i == 0 || i == 2) {
+			sent = splice(s->content.fd, &at, pipes[1], NULL, n, 0);
+			if (sent == (ssize_t)n)
+				sent = splice(pipes[0], NULL, o->fd, NULL, n, SPLICE_F_MORE);
+		} else {
+			sent = send(o->fd, data + off, n, i < 4 ? MSG_MORE : 0);
+			at += (off_t)n;
+		}
+		if (sent != (ssize_t)n)
+			die(1, "piece %d of %llu bytes: %zd, %s", i, (unsigned long long)n, sent,
+			    strerror(errno));
+		off += n;
+	}
+	return (ssize_t)len;
+}
+
 /* Send once; how much of the content went */
 static ssize_t send_chunk(struct sender *s, struct out *o)
 {
@@ -1135,6 +1168,8 @@ static ssize_t send_chunk(struct sender *s, struct out *o)
 
 	if (opt->tls_user)
 		return send_record(o, REC_DATA, data, len);
+	if (opt->mixed && len >= 5)
+		return send_mixed(s, o, data, at, len);
 	if (opt->sendfile)
 		return sendfile(o->fd, s->content.fd, &at, len);
 	if (!opt->zerocopy)
@@ -1391,6 +1426,8 @@ static const char usage[] =
 	"--random          --chunk is the most, and each chunk of another size, which --seed chooses\n"
 	"--rekey N         send, TLS 1.3: a KeyUpdate and the next key after so many bytes, again and\n"
 	"                  again; recv follows by itself\n"
+	"--mixed           with --sendfile: of each chunk, at most 64K, some by splice() and some by\n"
+	"                  send(), all but the last held by MSG_MORE\n"
 	"--stop-every N    after so many bytes, a multiple of --chunk, SIGSTOP, until a SIGCONT comes\n"
 	"--markers         marker instructions from the first send to the peer's close\n"
 	"Numbers may end in K, M or G.\n"
@@ -1420,7 +1457,7 @@ static uint64_t parse_number(const char *name, const char *s, uint64_t min, uint
 
 enum {
 	OPT_ALERT = 256, OPT_BYTES, OPT_BEFORE, OPT_BLIND, OPT_CHUNK, OPT_CIPHER, OPT_CONNECTIONS, OPT_DISCARD, OPT_FILE,
-	OPT_HELP, OPT_IP_OPTIONS, OPT_KTLS, OPT_MARKERS, OPT_PORT_BASE, OPT_QUEUED, OPT_RANDOM, OPT_READ, OPT_READY, OPT_REKEY, OPT_SEED, OPT_SENDFILE,
+	OPT_HELP, OPT_IP_OPTIONS, OPT_KTLS, OPT_MARKERS, OPT_MIXED, OPT_PORT_BASE, OPT_QUEUED, OPT_RANDOM, OPT_READ, OPT_READY, OPT_REKEY, OPT_SEED, OPT_SENDFILE,
 	OPT_STOP_EVERY, OPT_TLS, OPT_TLS_USER, OPT_ZEROCOPY,
 };
 
@@ -1438,6 +1475,7 @@ static const struct option long_options[] = {
 	{ "ip-options", no_argument, NULL, OPT_IP_OPTIONS },
 	{ "ktls", no_argument, NULL, OPT_KTLS },
 	{ "markers", no_argument, NULL, OPT_MARKERS },
+	{ "mixed", no_argument, NULL, OPT_MIXED },
 	{ "port-base", required_argument, NULL, OPT_PORT_BASE },
 	{ "queued", required_argument, NULL, OPT_QUEUED },
 	{ "random", no_argument, NULL, OPT_RANDOM },
@@ -1460,7 +1498,7 @@ static const struct option long_options[] = {
 			 BIT(OPT_FILE) | BIT(OPT_PORT_BASE) | BIT(OPT_READY) | BIT(OPT_SEED) | BIT(OPT_TLS))
 #define RECV_OPTIONS	(BOTH_OPTIONS | BIT(OPT_BLIND) | BIT(OPT_KTLS) | BIT(OPT_MARKERS) | BIT(OPT_QUEUED) | \
 			 BIT(OPT_READ))
-#define SEND_OPTIONS	(BOTH_OPTIONS | BIT(OPT_CHUNK) | BIT(OPT_IP_OPTIONS) | BIT(OPT_MARKERS) | BIT(OPT_RANDOM) | BIT(OPT_REKEY) | \
+#define SEND_OPTIONS	(BOTH_OPTIONS | BIT(OPT_CHUNK) | BIT(OPT_IP_OPTIONS) | BIT(OPT_MARKERS) | BIT(OPT_MIXED) | BIT(OPT_RANDOM) | BIT(OPT_REKEY) | \
 			 BIT(OPT_SENDFILE) | BIT(OPT_STOP_EVERY) | BIT(OPT_TLS_USER) | BIT(OPT_ZEROCOPY))
 
 static void set_option(struct options *opt, int c, enum cipher *cipher)
@@ -1506,6 +1544,9 @@ static void set_option(struct options *opt, int c, enum cipher *cipher)
 		break;
 	case OPT_MARKERS:
 		opt->markers = true;
+		break;
+	case OPT_MIXED:
+		opt->mixed = true;
 		break;
 	case OPT_PORT_BASE:
 		opt->port_base = (uint32_t)parse_number(name, optarg, 1, 65535);
@@ -1581,6 +1622,8 @@ static unsigned int parse(struct options *opt, int argc, char **argv)
 		die(2, "--tls-user sends by send(): use --file, and no --zerocopy");
 	if (opt->rekey && (!opt->cipher || opt->version != TLS_1_3_VERSION))
 		die(2, "--rekey needs --tls 1.3");
+	if (opt->mixed && (!opt->sendfile || opt->connections > 1 || opt->chunk > 65536))
+		die(2, "--mixed: with --sendfile and one connection, and a --chunk of at most 64K");
 	if (opt->stop_every && (opt->connections > 1 || opt->stop_every % opt->chunk))
 		die(2, "--stop-every: with one connection, and a multiple of --chunk");
 	if (opt->zerocopy && !opt->cipher == opt->sendfile)

@@ -207,6 +207,19 @@ for version in 1.2 1.3; do
 done
 opening_ready=--ready opening_reader=()
 
+# Pages of a file and copies in one record, held until all of it is there: nothing but what was sent is sealed
+for version in 1.2 1.3; do
+	for size in 1000 16384; do
+		counters_mark near
+		offload_stream tx 4 --tls $version --bytes $((size * 10)) -- --chunk $size --sendfile /tmp/file --zerocopy --mixed ||
+			give_up "no stream"
+		stream_ok "pages and copies in $size, $version"
+		counters_read near
+		is "$(records_received)" 10 "pages and copies in $size, $version: the receiver has counted 10 records"
+		sent_offloaded "pages and copies in $size, $version" 10
+	done
+done
+
 # Without scatter-gather TCP copies all into one piece
 ethtool -K sn0 sg off >/dev/null
 for version in 1.2 1.3; do

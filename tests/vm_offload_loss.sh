@@ -100,6 +100,30 @@ for version in 1.2 1.3; do
 	is "$(grown near tx_tls_drop_bypass_req)" 0 "behind 100 KB in the clear, 5 % loss, $version: no packet is half of it"
 done
 
+# Without TLS_TX_ZEROCOPY_RO a file may change as soon as sendfile() is over: what is sent again is what it was
+stopped() { [ "$(sed 's/.*) //; s/ .*//' "/proc/$stream_tx/stat")" = T ]; }
+stopped_with() { # stopped_with LOW HIGH: bytes that are not acknowledged
+	local left
+	left=$(ss -tnH "dport = :$stream_port" | awk '{ print $3 }')
+	stopped && [ "$left" -ge "$1" ] && [ "$left" -le "$2" ]
+}
+for version in 1.2 1.3; do
+	name="a file that changes, $version"
+	cp /tmp/file /tmp/changing
+	counters_mark near
+	offload_stream tx 4 --tls $version --bytes 32K -- --sendfile /tmp/changing --stop-every 16K || give_up "no stream: $(stream_said)"
+	check "$name: a record arrives" wait_for 20 stopped_with 0 0
+	model "wire loss=100 seed=$seed" >/dev/null
+	kill -CONT "$stream_tx"
+	check "$name: the next one does not" wait_for 20 stopped_with 16384 20000
+	dd if=/dev/zero of=/tmp/changing bs=32K count=1 conv=notrunc status=none
+	model wire clear >/dev/null
+	kill -CONT "$stream_tx"
+	stream_ok "$name: it does when it is sent again"
+	counters_read near
+	is "$(records_received) $(grown near TlsTxDeviceRecords)" "2 2" "$name: both are the NIC's to seal"
+done
+
 # What the NIC cannot take, software seals: retransmissions, too, in whatever pieces they come
 for version in 1.2 1.3; do
 	capture_start software.pcap

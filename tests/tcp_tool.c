@@ -15,6 +15,7 @@
 #include <fcntl.h>
 #include <getopt.h>
 #include <linux/errqueue.h>
+#include <linux/sockios.h>
 #include <linux/tls.h>
 #include <netdb.h>
 #include <netinet/in.h>
@@ -98,6 +99,7 @@ struct options {
 	uint32_t chunk;
 	bool random;		/* send: chunk is the most, and each is another */
 	uint64_t rekey;		/* send: bytes between two keys; 0: never */
+	uint32_t rekeys_per_s;	/* send: keys in a second instead */
 	uint32_t read;		/* recv: at once */
 	uint32_t before;	/* bytes in the clear in front of the records */
 	uint32_t queued;	/* recv: bytes that come before the keys, at least */
@@ -929,6 +931,7 @@ struct out {
 	bool done;
 	uint64_t off;		/* of the content */
 	uint64_t rekey_at;	/* when off is there */
+	double rekey_time;	/* with options.rekeys_per_s: when it is that late */
 	uint64_t sizes;		/* of chunks: random state */
 	uint32_t zc_sends;
 	uint32_t zc_done;
@@ -945,6 +948,9 @@ struct sender {
 	struct out *out;
 	int epoll;
 	uint64_t zc_copied;	/* zero-copy sends that were none */
+	uint64_t records;	/* that were sealed here */
+	uint64_t rekeys;
+	uint64_t rekey_queued;	/* bytes that were not acknowledged at each of them, in all */
 };
 
 static void bind_port(int fd, int family, uint32_t port)
@@ -1094,7 +1100,8 @@ static void zerocopy_reap(struct sender *s, struct out *o, bool wait)
 }
 
 /* A record that was sealed here: what is left of it; a new one when there is nothing */
-static ssize_t send_record(struct out *o, uint8_t type, const uint8_t *plain, uint64_t len)
+static ssize_t send_record(struct sender *s, struct out *o, uint8_t type, const uint8_t *plain,
+			   uint64_t len)
 {
 	ssize_t n;
 
@@ -1102,6 +1109,7 @@ static ssize_t send_record(struct out *o, uint8_t type, const uint8_t *plain, ui
 		o->rec_plain = len < REC_MAX_PLAIN ? (uint32_t)len : REC_MAX_PLAIN;
 		o->rec_len = tls_seal(&o->tls, o->rec, type, plain, o->rec_plain);
 		o->rec_pos = 0;
+		s->records++;
 	}
 	n = send(o->fd, o->rec + o->rec_pos, o->rec_len - o->rec_pos, 0);
 	if (n < 0)
@@ -1167,7 +1175,7 @@ static ssize_t send_chunk(struct sender *s, struct out *o)
 	ssize_t n;
 
 	if (opt->tls_user)
-		return send_record(o, REC_DATA, data, len);
+		return send_record(s, o, REC_DATA, data, len);
 	if (opt->mixed && len >= 5)
 		return send_mixed(s, o, data, at, len);
 	if (opt->sendfile)
@@ -1199,7 +1207,7 @@ static ssize_t send_control(struct sender *s, struct out *o, uint8_t type, const
 	/* A few bytes always find room, sooner or later */
 	do {
 		if (s->opt->tls_user) {
-			n = send_record(o, type, text, len);
+			n = send_record(s, o, type, text, len);
 			continue;
 		}
 		cmsg->cmsg_level = SOL_TLS;
@@ -1215,6 +1223,7 @@ static ssize_t send_control(struct sender *s, struct out *o, uint8_t type, const
 static void send_update(struct sender *s, struct out *o)
 {
 	const struct options *opt = s->opt;
+	int queued = 0;
 
 	if (send_control(s, o, REC_HANDSHAKE, key_update, sizeof(key_update)))
 		die(1, "connection %u: KeyUpdate: %s", o->index, strerror(errno));
@@ -1225,6 +1234,27 @@ static void send_update(struct sender *s, struct out *o)
 			    strerror(errno));
 		usleep(1000);
 	}
+	s->rekeys++;
+	if (!ioctl(o->fd, SIOCOUTQ, &queued))
+		s->rekey_queued += (uint64_t)queued;
+}
+
+/* Is it time for the next key? */
+static bool update_due(const struct options *opt, struct out *o)
+{
+	double t;
+
+	if (opt->rekey && o->off >= o->rekey_at) {
+		o->rekey_at = o->off + opt->rekey;
+		return true;
+	}
+	if (!opt->rekeys_per_s)
+		return false;
+	t = now(CLOCK_MONOTONIC);
+	if (t < o->rekey_time)
+		return false;
+	o->rekey_time = t + 1.0 / opt->rekeys_per_s;
+	return true;
 }
 
 /* Get a connection on by one step: a chunk, or the peer's word that it has it all */
@@ -1247,10 +1277,8 @@ static void out_step(struct sender *s, struct out *o)
 			fcntl(o->fd, F_SETFL, O_NONBLOCK);
 		if (n > 0) {
 			o->off += (uint64_t)n;
-			if (s->opt->rekey && o->off >= o->rekey_at && o->off < s->opt->bytes) {
+			if (o->off < s->opt->bytes && update_due(s->opt, o))
 				send_update(s, o);
-				o->rekey_at = o->off + s->opt->rekey;
-			}
 			/* one connection and whole chunks: it comes to each of these places */
 			if (s->opt->stop_every && !(o->off % s->opt->stop_every))
 				raise(SIGSTOP);
@@ -1354,6 +1382,11 @@ static int cmd_send(const struct options *opt)
 	printf(",\"mb_per_s\":%.1f,\"cpu_s\":%.3f", seconds > 0 ? total / 1e6 / seconds : 0, cpu);
 	if (opt->zerocopy && !opt->cipher)
 		printf(",\"zerocopy_copied\":%llu", (unsigned long long)s.zc_copied);
+	if (opt->tls_user)
+		printf(",\"records\":%llu", (unsigned long long)s.records);
+	if (s.rekeys)
+		printf(",\"rekeys\":%llu,\"rekey_queued\":%llu", (unsigned long long)s.rekeys,
+		       (unsigned long long)s.rekey_queued);
 	puts("}");
 	for (uint32_t i = 0; i < opt->connections; i++) {
 		close(s.out[i].fd);
@@ -1428,6 +1461,7 @@ static const char usage[] =
 	"                  again; recv follows by itself\n"
 	"--mixed           with --sendfile: of each chunk, at most 64K, some by splice() and some by\n"
 	"                  send(), all but the last held by MSG_MORE\n"
+	"--rekeys-per-s N  send: the same so often in a second, as far as there is something to send\n"
 	"--stop-every N    after so many bytes, a multiple of --chunk, SIGSTOP, until a SIGCONT comes\n"
 	"--markers         marker instructions from the first send to the peer's close\n"
 	"Numbers may end in K, M or G.\n"
@@ -1457,7 +1491,7 @@ static uint64_t parse_number(const char *name, const char *s, uint64_t min, uint
 
 enum {
 	OPT_ALERT = 256, OPT_BYTES, OPT_BEFORE, OPT_BLIND, OPT_CHUNK, OPT_CIPHER, OPT_CONNECTIONS, OPT_DISCARD, OPT_FILE,
-	OPT_HELP, OPT_IP_OPTIONS, OPT_KTLS, OPT_MARKERS, OPT_MIXED, OPT_PORT_BASE, OPT_QUEUED, OPT_RANDOM, OPT_READ, OPT_READY, OPT_REKEY, OPT_SEED, OPT_SENDFILE,
+	OPT_HELP, OPT_IP_OPTIONS, OPT_KTLS, OPT_MARKERS, OPT_MIXED, OPT_PORT_BASE, OPT_QUEUED, OPT_RANDOM, OPT_READ, OPT_READY, OPT_REKEY, OPT_REKEYS_PER_S, OPT_SEED, OPT_SENDFILE,
 	OPT_STOP_EVERY, OPT_TLS, OPT_TLS_USER, OPT_ZEROCOPY,
 };
 
@@ -1482,6 +1516,7 @@ static const struct option long_options[] = {
 	{ "read", required_argument, NULL, OPT_READ },
 	{ "ready", no_argument, NULL, OPT_READY },
 	{ "rekey", required_argument, NULL, OPT_REKEY },
+	{ "rekeys-per-s", required_argument, NULL, OPT_REKEYS_PER_S },
 	{ "seed", required_argument, NULL, OPT_SEED },
 	{ "sendfile", required_argument, NULL, OPT_SENDFILE },
 	{ "stop-every", required_argument, NULL, OPT_STOP_EVERY },
@@ -1499,7 +1534,7 @@ static const struct option long_options[] = {
 #define RECV_OPTIONS	(BOTH_OPTIONS | BIT(OPT_BLIND) | BIT(OPT_KTLS) | BIT(OPT_MARKERS) | BIT(OPT_QUEUED) | \
 			 BIT(OPT_READ))
 #define SEND_OPTIONS	(BOTH_OPTIONS | BIT(OPT_CHUNK) | BIT(OPT_IP_OPTIONS) | BIT(OPT_MARKERS) | BIT(OPT_MIXED) | BIT(OPT_RANDOM) | BIT(OPT_REKEY) | \
-			 BIT(OPT_SENDFILE) | BIT(OPT_STOP_EVERY) | BIT(OPT_TLS_USER) | BIT(OPT_ZEROCOPY))
+			 BIT(OPT_REKEYS_PER_S) | BIT(OPT_SENDFILE) | BIT(OPT_STOP_EVERY) | BIT(OPT_TLS_USER) | BIT(OPT_ZEROCOPY))
 
 static void set_option(struct options *opt, int c, enum cipher *cipher)
 {
@@ -1572,6 +1607,9 @@ static void set_option(struct options *opt, int c, enum cipher *cipher)
 	case OPT_REKEY:
 		opt->rekey = parse_number(name, optarg, 1, 1ull << 50);
 		break;
+	case OPT_REKEYS_PER_S:
+		opt->rekeys_per_s = (uint32_t)parse_number(name, optarg, 1, 1000000);
+		break;
 	case OPT_READY:
 		opt->ready = true;
 		break;
@@ -1620,7 +1658,7 @@ static unsigned int parse(struct options *opt, int argc, char **argv)
 		die(2, "--ktls needs --tls");
 	if (opt->tls_user && (opt->zerocopy || opt->sendfile))
 		die(2, "--tls-user sends by send(): use --file, and no --zerocopy");
-	if (opt->rekey && (!opt->cipher || opt->version != TLS_1_3_VERSION))
+	if ((opt->rekey || opt->rekeys_per_s) && (!opt->cipher || opt->version != TLS_1_3_VERSION))
 		die(2, "--rekey needs --tls 1.3");
 	if (opt->mixed && (!opt->sendfile || opt->connections > 1 || opt->chunk > 65536))
 		die(2, "--mixed: with --sendfile and one connection, and a --chunk of at most 64K");

@@ -66,6 +66,7 @@ receive() { # receive NAME [--ktls] [OPTIONS...]
 	wait $receiver || die "$name: $(cat /srv/result)"
 }
 listens() { ss -ltnH "sport = :$1" | grep -q .; }
+sent() { sed -n "s/.*\"$1\": *\([0-9.]*\).*/\1/p" /srv/result; }
 
 tls=(--tls 1.3 --cipher aes128)
 case $1 in
@@ -105,6 +106,51 @@ rate)
 		echo "round $round of 3"
 	done
 	ethtool -K sn0 tls-hw-tx-offload on tls-hw-rx-offload on
+	# What a hundred rekeys in a second cost, with a send buffer as deep as TCP makes it, and with one that holds little
+	# but what is in flight
+	for round in 1 2 3; do
+		for lowat in 4294967295 16384; do
+			name=rekey100
+			[ $lowat = 4294967295 ] || name=rekey100_lowat
+			sysctl -qw net.ipv4.tcp_notsent_lowat=$lowat
+			transfer hw_send "${tls[@]}"
+			none=$(sent mb_per_s)
+			was=$(tls_stat TlsTxDeviceRecords)
+			transfer hw_send "${tls[@]}" --rekeys-per-s 100
+			awk -v a="$(sent mb_per_s)" -v b="$none" -v n="$(sent rekeys)" -v t="$(sent seconds)" -v name=$name \
+				-v hw=$(($(tls_stat TlsTxDeviceRecords) - was)) -v all=$((mb << 6)) \
+				'BEGIN { print name, a / b; print name "_keys", n / t; print name "_hw", hw / all }' >>/out/rates
+		done
+	done
+	# How long it is from one key to the next in the NIC, in round trips of 20 ms and more, and how much software seals
+	# meanwhile. The window is small enough for all of it to be in flight soon.
+	rmem=$(far sysctl -n net.ipv4.tcp_rmem)
+	far sysctl -qw net.ipv4.tcp_rmem='4096 131072 1000000'
+	model "wire delay=10000" >/dev/null
+	trace=/sys/kernel/tracing
+	echo mono >$trace/trace_clock
+	echo 8192 >$trace/buffer_size_kb
+	echo 'dport == 5000' >$trace/events/tcp/tcp_probe/filter
+	for event in tcp/tcp_probe ktls/tls_epoch ktls/tls_engine; do echo 1 >$trace/events/$event/enable; done
+	for round in 1 2 3; do
+		echo >$trace/trace
+		was=$(tls_stat TlsTxSwRecords)
+		transfer hw_send "${tls[@]}" --rekey 4M
+		awk -v sw=$(($(tls_stat TlsTxSwRecords) - was)) -v queued="$(sent rekey_queued)" \
+			'BEGIN { print "rekey_sw_over_inflight", sw * 16406 / queued }' >>/out/rates
+		cat $trace/trace >/srv/trace
+		# Times in seconds are the field in front of the event's name
+		awk 'function us() { for (i = 1; i < NF; i++) if ($(i + 1) ~ /^t(ls|cp)_/) return $i * 1e6 }
+			/ tls_epoch: .* tx .* rekey=1/ { from = us() }
+			/ tcp_probe: / { rtt = $0; sub(/.* srtt=/, "", rtt) }
+			/ tls_engine: .* tx engine: device/ && from { print "rekey_rtts", (us() - from) / (rtt + 0); from = 0 }
+			/ tls_engine: .* tx engine: device/ && rtt { print "rekey_rtt_us", rtt + 0 }
+			' /srv/trace >>/out/rates
+	done
+	for event in tcp/tcp_probe ktls/tls_epoch ktls/tls_engine; do echo 0 >$trace/events/$event/enable; done
+	model "wire clear" >/dev/null
+	far sysctl -qw net.ipv4.tcp_rmem="$rmem"
+	sysctl -qw net.ipv4.tcp_notsent_lowat=4294967295
 	# What loss costs: how much of the bytes software seals, how many records the NIC opens, and how fast it is beside
 	# plain TCP
 	for round in 1 2 3; do

@@ -3,8 +3,8 @@
 #
 # make demo: a file is served by nginx over TLS through the sealnic, sealed by
 # the NIC and by nobody else, and received through it, opened by the NIC; then
-# again, by software.  Everything is judged from outside of the guest: by what
-# crossed the wire.
+# again, by software; and once while its keys change.  Everything is judged from
+# outside of the guest: by what crossed the wire.
 set -euo pipefail
 repo=$(cd "$(dirname "$0")/.." && pwd)
 dir=$repo/build/demo
@@ -21,7 +21,8 @@ if [ ! -e "$dir/file" ] || [ "$(stat -c %s "$dir/file")" != $((mb << 20)) ]; the
 	head -c $((mb << 20)) /dev/urandom >"$dir/file.new"
 	mv "$dir/file.new" "$dir/file"
 fi
-sha=$(sha256sum <"$dir/file" | cut -d ' ' -f 1)
+# A part of it as text, for a program that talks by lines
+[ -e "$dir/file.hex" ] && [ "$dir/file.hex" -nt "$dir/file" ] || head -c 4M "$dir/file" | od -An -v -tx1 | tr -d ' ' >"$dir/file.hex"
 [ -e "$dir/cert.pem" ] || openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 3650 \
 	-subj /CN=sealnic -addext subjectAltName=IP:10.0.0.1 -keyout "$dir/key.pem" -out "$dir/cert.pem" 2>"$dir/openssl.log" ||
 	die "openssl could not make a certificate: see $dir/openssl.log"
@@ -33,10 +34,13 @@ echo "searching the captures"
 fail=''
 rows=''
 json=''
-for run in plain {tx-1.2-128,tx-1.2-256,tx-1.3-128}-{on,off} tx-1.3-256-on rx-1.2-128-on rx-1.3-128-{on,off}; do
+for run in plain {tx-1.2-128,tx-1.2-256,tx-1.3-128}-{on,off} tx-1.3-256-on rx-1.2-128-on rx-1.3-128-{on,off} rekey-1.3-128-on; do
 	r=$out/$run.run
 	[ -e "$r" ] || die "run $run left no result"
-	"$repo/build/tests/wiregrep" "$dir/file" "$dir/$run.pcap" >"$dir/$run.grep" || die "no search in $dir/$run.pcap"
+	IFS=- read -r way version bits offload <<<"$run"
+	file=$dir/file
+	[ "$way" != rekey ] || file=$dir/file.hex
+	"$repo/build/tests/wiregrep" "$file" "$dir/$run.pcap" >"$dir/$run.grep" || die "no search in $dir/$run.pcap"
 	hits=$(field "$dir/$run.grep" hits)
 	if [ "$run" = plain ]; then
 		# The search has to find what is there: all but the blocks that two frames share.
@@ -45,22 +49,28 @@ for run in plain {tx-1.2-128,tx-1.2-256,tx-1.3-128}-{on,off} tx-1.3-256-on rx-1.
 		plain_hits=$hits
 		continue
 	fi
-	IFS=- read -r way version bits offload <<<"$run"
 	cipher=AES$bits-GCM
 	nic=$(field "$r" nic_bytes) nic_records=$(field "$r" nic_records)
 	bytes=$(field "$r" bytes) rate=$(field "$r" mb_per_s) cpu=$(field "$r" cpu_s)
 	match=false
-	[ "$(sha256sum <"$out/$run.file" | cut -d ' ' -f 1)" != "$sha" ] || match=true
+	[ "$(sha256sum <"$out/$run.file")" != "$(sha256sum <"$file")" ] || match=true
 	[ $match = true ] || fail+="$run: the file that arrived is another one. "
 	[ "$hits" = 0 ] || fail+="$run: $hits blocks of the file crossed the wire in the clear. "
-	if [ "$way" = tx ]; then
-		"$repo/build/tests/wiretls" "$dir/$run.pcap" 443 >"$dir/$run.tls" || die "no records in $dir/$run.pcap"
+	rekeys=''
+	if [ "$way" = rekey ]; then
+		port=445 rekeys=$(field "$r" rekeys) sw_records=$(field "$r" sw_records)
+		before=$(field "$r" nic_records_before) after=$(($(field "$r" nic_records_all) - $(field "$r" nic_records_before)))
+		[ "$rekeys" -ge 4 ] || fail+="$run: only $rekeys keys. "
+		[ "$before" -gt 0 ] && [ "$after" -gt 0 ] || fail+="$run: the NIC sealed $before records before and $after after the first rekey. "
+	fi
+	if [ "$way" != rx ]; then
+		"$repo/build/tests/wiretls" "$dir/$run.pcap" "${port:-443}" >"$dir/$run.tls" || die "no records in $dir/$run.pcap"
 		wire=$(field "$dir/$run.tls" protected_bytes)
 		# Who sealed it, if not the NIC?  Software.  What TCP sent twice was sealed twice.
 		sw=$((wire + $(field "$dir/$run.tls" repeated_bytes) - nic))
 		[ "$(field "$dir/$run.tls" bad_bytes)$(field "$dir/$run.tls" missing_bytes)" = 00 ] || fail+="$run: not all on the wire is TLS. "
-		[ "$wire" -gt $((mb << 20)) ] || fail+="$run: only $wire bytes of protected records crossed the wire. "
-		if [ "$offload" = on ]; then
+		[ "$wire" -gt "$(stat -c %s "$file")" ] || fail+="$run: only $wire bytes of protected records crossed the wire. "
+		if [ "$way$offload" = txon ]; then
 			[ "$version" = 1.3 ] || [ $sw = 0 ] || fail+="$run: software sealed $sw bytes. "
 			# In TLS 1.3 the handshake and its tickets are protected records, too, and user space's
 			[ "$version" = 1.2 ] || [ $sw -lt 8192 ] || fail+="$run: software sealed $sw bytes. "
@@ -74,8 +84,9 @@ for run in plain {tx-1.2-128,tx-1.2-256,tx-1.3-128}-{on,off} tx-1.3-256-on rx-1.
 	json+="${json:+,}{\"direction\":\"$way\",\"version\":\"$version\",\"cipher\":\"$cipher\","
 	json+="\"offload\":$([ "$offload" = on ] && echo true || echo false),\"bytes\":$bytes,"
 	json+="\"sha256_match\":$match,\"nic_sealed_bytes\":$nic,\"nic_sealed_records\":$nic_records,\"sw_sealed_bytes\":$sw,"
-	json+="\"wire_plaintext_hits\":$hits,\"mb_per_s\":$rate,\"guest_cpu_s\":$cpu}"
-	[ "$way" = tx ] && what=send || what=receive
+	json+="\"wire_plaintext_hits\":$hits,\"mb_per_s\":$rate,\"guest_cpu_s\":$cpu"
+	json+="${rekeys:+,\"rekeys\":$rekeys,\"nic_records_before\":$before,\"nic_records_after\":$after,\"sw_records\":$sw_records}}"
+	case $way in tx) what=send ;; rx) what=receive ;; *) what=rekey ;; esac
 	rows+=$(printf '%-8s %-4s %-11s %-8s %10d %7s %14d %9d %12d %9d %7s %8s' $what "$version" "$cipher" "$offload" "$bytes" $match \
 		"$nic" "$nic_records" "$sw" "$hits" "$rate" "$cpu")$'\n'
 done
@@ -87,5 +98,7 @@ printf '%-8s %-4s %-11s %-8s %10s %7s %14s %9s %12s %9s %7s %8s\n' '' TLS cipher
 printf '%s' "$rows"
 echo
 echo "'in clear': blocks of the file that the search found in the capture; in the plain-HTTP one it found $plain_hits."
+echo "'rekey': the receiver asked for $rekeys new keys in mid-file. The NIC sealed $before records before the first and $after after it,"
+echo "software the $sw_records that came between a key and its arrival in the NIC."
 echo "Captures for Wireshark: $dir/*.pcap; figures: $repo/build/demo.json"
 [ -z "$fail" ] || die "$fail"

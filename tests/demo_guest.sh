@@ -4,7 +4,8 @@
 # The guest's part of make demo: nginx at 10.0.0.1 behind the sealnic, curl at
 # the far end, which downloads and uploads.  The NIC opens an upload of TLS 1.2
 # for nginx; its OpenSSL 3.0 leaves receiving TLS 1.3 to no kernel, so what the
-# far end sends there goes to Debian 13's OpenSSL.  Leaves one file of
+# far end sends there goes to Debian 13's OpenSSL.  That also sends a file
+# whose receiver asks for new keys in the middle of it.  Leaves one file of
 # name=value lines a transfer in /out.
 set -euo pipefail
 # shellcheck source=tests/guest-lib.sh
@@ -110,6 +111,49 @@ fetched() { # fetched CIPHERSUITE
 listens_444() { far ss -ltnH 'sport = :444' | grep -q .; }
 stat_size() { command stat -c %s "$1"; }
 
+# OpenSSL 3.5 at both ends, with kTLS and the NIC here, and in user space there.  The far end asks for a new key each time
+# that a part of the file is there: K is s_client's word for it.  s_server has words of its own, so the file comes in
+# hexadecimal, which has none of them.
+rekeys=4
+rekeyed() {
+	local begin server client part size parts=$((rekeys + 1)) nic sw ok
+	size=$(stat_size "$dir/file.hex")
+	rm -f /srv/in.server /srv/in.client && mkfifo /srv/in.server /srv/in.client && exec 5<>/srv/in.server 6<>/srv/in.client
+	OPENSSL_CONF=/srv/ktls.cnf taskset -c 0 "${openssl3[@]}" s_server -accept 10.0.0.1:445 -naccept 1 -tls1_3 -ciphersuites "$1" \
+		-cert "$dir/cert.pem" -key "$dir/key.pem" <&5 >/srv/s_server.log 2>&1 &
+	server=$!
+	wait_for 20 listens_445 || return 1
+	OPENSSL_CONF=/dev/null far taskset -c 1 "${openssl3[@]}" s_client -connect 10.0.0.1:445 -tls1_3 <&6 >/srv/out.client 2>/srv/s_client.log &
+	client=$!
+	wait_for 20 grep -q 'Verify return code' /srv/out.client || return 1
+	begin=$(date +%s.%N) nic=$(stat hw_tls_tx_records) sw=$(tls_stat TlsTxSwRecords) ok=$(tls_stat TlsTxRekeyOk)
+	echo '<file>' >&5
+	for ((part = 0; part < parts; part++)); do
+		if [ $part -gt 0 ]; then
+			[ $part -gt 1 ] || echo "nic_records_before=$(($(stat hw_tls_tx_records) - nic))" >/srv/rekeys
+			echo K >&6
+		fi
+		# Whole lines
+		tail -c +$((part * (size / 33 / parts) * 33 + 1)) "$dir/file.hex" |
+			if [ $((part + 1)) = $parts ]; then cat; else head -c $((size / 33 / parts * 33)); fi >&5
+		wait_for 20 keys_changed $((ok + part)) || return 1
+	done
+	echo '</file>' >&5
+	wait_for 60 grep -q '^</file>' /srv/out.client || return 1
+	awk -v n="$size" -v a="$begin" -v b="$(date +%s.%N)" 'BEGIN { print n, b - a }'
+	{
+		echo "rekeys=$(($(tls_stat TlsTxRekeyOk) - ok))"
+		echo "nic_records_all=$(($(stat hw_tls_tx_records) - nic))"
+		echo "sw_records=$(($(tls_stat TlsTxSwRecords) - sw))"
+	} >>/srv/rekeys
+	echo Q >&6
+	wait $client && wait $server || return 1
+	exec 5>&- 6>&-
+	sed -n '/^<file>/,/^<\/file>/{//!p}' /srv/out.client >/srv/got
+}
+listens_445() { ss -ltnH 'sport = :445' | grep -q .; }
+keys_changed() { [ "$(tls_stat TlsTxRekeyOk)" -ge "$1" ]; }
+
 # The first connections of each kind wait for the kernel to load its AES-GCM.
 for offload in off on; do
 	ethtool -K sn0 tls-hw-tx-offload $offload tls-hw-rx-offload $offload
@@ -131,5 +175,6 @@ for offload in on off; do
 	echo "receiving, offload $offload"
 	[ $offload = off ] || run rx-1.2-128-$offload rx upload --tls-max 1.2 --ciphers "${v12[128]}"
 	run rx-1.3-128-$offload rx fetched "${v13[128]}"
+	[ $offload = off ] || { echo "rekeys" && run rekey-1.3-128-on tx rekeyed "${v13[128]}" && cat /srv/rekeys >>/out/rekey-1.3-128-on.run; }
 done
 [ -z "$(dmesg | grep -E "$dmesg_reports" | grep -vE "$dmesg_harmless")" ] || die "the kernel complained: $(dmesg | tail -n 40)"

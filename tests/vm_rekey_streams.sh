@@ -71,7 +71,8 @@ keyed() {
 keyed_tx() { # keyed_tx END
 	is "$(grown "$1" TlsTxRekeyOk) $(grown "$1" TlsTxRekeyError) $(grown "$1" TlsTxRekeyFallback)" "$rekeys 0 0" \
 		"$name: $rekeys keys to send with"
-	between "$(grown "$1" tx_tls_ctx)" 2 $((rekeys + 1)) "$name: the NIC got one again to seal with"
+	# Where the next key comes before all under the last one is acknowledged, it may never get one
+	between "$(grown "$1" tx_tls_ctx)" $((rekeys > 2 ? 1 : 2)) $((rekeys + 1)) "$name: the NIC got one again to seal with"
 	[ -n "$wire" ] || is "$(grown "$1" TlsTxFallbackDrop)" 0 "$name: nothing is dropped"
 	diag "$name: of $sent records the NIC sealed $(grown "$1" TlsTxDeviceRecords), with $(grown "$1" tx_tls_ctx) keys," \
 		"software $(grown "$1" TlsTxSwRecords); in the fallback $(grown "$1" TlsTxFallback) packets," \

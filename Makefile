@@ -24,7 +24,7 @@ MODEL_PARTS = $(filter-out %/main.c,$(MODEL))
 FIRMWARE_TESTS = $(wildcard tests/fw_*_test.c)
 MODEL_TESTS = $(wildcard tests/model_*_test.c)
 # The kTLS tests run in a guest, all over one reference record layer; ktls_fuzz is no libFuzzer target.
-KTLS_TESTS = $(wildcard tests/ktls_test.c tests/ktls_fuzz.c tests/ktls_kernel_test.c)
+KTLS_TESTS = $(wildcard tests/ktls_test.c tests/ktls_fuzz.c tests/ktls_kernel_test.c tests/ktls_rekey.c)
 KTLS_REF = $(wildcard tests/ktls_ref.c tests/ktls_frame.c)
 FUZZERS = $(filter-out $(KTLS_TESTS),$(wildcard tests/*_fuzz.c))
 # The host that the firmware finds around it in tests.

@@ -315,10 +315,10 @@ static int rx_stage(struct sock *sk, gfp_t gfp)
 static bool rx_squeezed(struct sock *sk)
 {
 	const struct tls_rx *rx = &tls_conn(sk)->rx;
-	u32 avail = queue_len(sk), full = rx->full ?: TLS_HEADER_SIZE;
+	u32 avail = queue_len(sk), need = (rx->full ?: TLS_HEADER_SIZE) - rx->staged;
 
-	return avail && (full - rx->staged - avail > tcp_receive_window(tcp_sk(sk)) ||
-			 tcp_epollin_ready(sk, INT_MAX));
+	return avail && avail < need && (need - avail > tcp_receive_window(tcp_sk(sk)) ||
+					 tcp_epollin_ready(sk, INT_MAX));
 }
 
 /**

@@ -1402,6 +1402,22 @@ static void rx3_drained(void)
 {
 	long ctx;
 
+	/* It has opened something with the old key that is still to be read */
+	start();
+	ctx = count("rx_tls_ctx");
+	burst_data(0, 500);
+	rx_seal_next();
+	burst_data(500, 9000);
+	burst_out();
+	get(k, SEED, 0, 500);
+	rx_next();
+	CHECK(rx_waits());
+	EQ(count("rx_tls_ctx"), ctx);
+	get(k, SEED, 500, 9000);
+	rx_drain();
+	EQ(count("rx_tls_ctx"), ctx + 1);
+	finish();
+	/* It has opened nothing, as there was a KeyUpdate: it need not wait for what software will open */
 	start();
 	ctx = count("rx_tls_ctx");
 	burst_data(0, 500);
@@ -1410,14 +1426,13 @@ static void rx3_drained(void)
 	burst_out();
 	get(k, SEED, 0, 500);
 	take_update();
+	CHECK(rx_waits());
+	EQ(count("rx_tls_ctx"), ctx);
 	rx_next();
-	CHECK(rx_waits());
-	EQ(count("rx_tls_ctx"), ctx);
+	EQ(count("rx_tls_ctx"), ctx + 1);
+	CHECK(!rx_waits());
 	get(k, SEED, 500, 9000);
-	/* Of what r may have sent by the time of the message there may be more */
-	CHECK(rx_waits());
-	EQ(count("rx_tls_ctx"), ctx);
-	CHECK(rx_drain() > 16000);
+	rx_drain();
 	EQ(count("rx_tls_ctx"), ctx + 1);
 	finish();
 }
@@ -1444,11 +1459,13 @@ static void rx3_middle(void)
 	rx_next();
 	get(k, SEED, 3500, 9000);
 	EQ(grown("TlsRxRekeyOk"), 2);
+	EQ(grown("TlsDecryptError"), 0);
 	rx_drain();
-	EQ(count("rx_tls_ctx"), ctx + 1);
+	/* It had nothing to wait for, and may have had the one between for a moment */
+	CHECK(count("rx_tls_ctx") <= ctx + 2);
 	EQ(grown("TlsDecryptError"), 0);
 	finish();
-	/* And what the device has opened, it has with the first of the three */
+	/* What the device has opened, it has with the first of the three, and has to be read */
 	start();
 	ctx = count("rx_tls_ctx");
 	burst_data(0, 500);
@@ -1496,10 +1513,10 @@ static void rx4_wrong(void)
 		EQ(poll(&p, 1, 0), 1);
 		EQ(p.revents, POLLIN | POLLRDHUP);
 		EQ(grown("TlsDecryptError"), 1);
-		/* It never reaches the device, and is no wait any more when it is over */
-		EQ(grown("rx_tls_ctx"), 0);
+		/* Where the device waits, it never gets it, and when it is over that is no wait any more */
+		EQ(grown("rx_tls_ctx"), update);
 		finish();
-		EQ(grown("TlsRxRekeyAborted"), 1);
+		EQ(grown("TlsRxRekeyAborted"), !update);
 		ref_free(&e);
 	}
 }

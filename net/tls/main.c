@@ -186,9 +186,12 @@ static int set_key(struct sock *sk, bool tx, sockptr_t optval, unsigned int optl
 	int err;
 
 	BUILD_BUG_ON(sizeof(info) < sizeof(struct tls12_crypto_info_aria_gcm_256));
-	if (sockptr_is_null(optval) || optlen < sizeof(info.info) || optlen > sizeof(info))
+	if (sockptr_is_null(optval) || optlen < sizeof(info.info))
 		return -EINVAL;
 	rekey = READ_ONCE(conn_epoch(tls_conn_acquire(sk), tx)->aead);
+	err = -EINVAL;
+	if (optlen > sizeof(info))
+		goto out;
 	err = -EFAULT;
 	if (copy_from_sockptr(&info, optval, optlen))
 		goto out;

@@ -7,7 +7,7 @@
 # duplex_start VERSION HOST-FAR HOST-NEAR: four streams of /tmp/file, over and over: two that the near end sends, two that
 # it receives; of each, one is under way and one is idle, half of it said. Returns when their keys are in the kernel and
 # the NIC has sealed and opened some of those under way. They are paced: see duplex_ok, which also lets them go.
-duplex_streams=() duplex_rate=350000 duplex_bytes=4M
+duplex_streams=() duplex_rate=350000 duplex_bytes=8M
 duplex_start() {
 	local tls=(--tls "$1" --file /tmp/file) idle=(--bytes 448K) sealed opened
 	duplex_streams=()

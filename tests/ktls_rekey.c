@@ -1047,7 +1047,7 @@ static void tx10_wait(void)
 		finish();
 	}
 	if (!waited)
-		fail(__LINE__, "TCP always had memory");
+		skip("TCP always had memory");
 }
 
 static void tx10_pinned(void)

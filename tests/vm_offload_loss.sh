@@ -6,7 +6,7 @@
 # bounds. What the NIC finds bad, software judges again, and only its word counts; a place in the stream that was lost is
 # found again soon.
 #
-# timeout: 480
+# timeout: 900
 . "$(dirname "$0")/guest-lib.sh"
 . "$(dirname "$0")/guest-traffic.sh"
 . "$(dirname "$0")/guest-ktls.sh"
@@ -63,8 +63,8 @@ offload_start
 repaired=0
 M=1048576
 
-rough "0.01 % loss" $((4 * M)) 90 loss=0.01
-rough "0.1 % loss" $((4 * M)) 80 loss=0.1
+rough "0.01 % loss" $((2 * M)) 90 loss=0.01
+rough "0.1 % loss" $((2 * M)) 80 loss=0.1
 rough "1 % loss" $((4 * M)) 78 loss=1
 rough "5 % loss" $((2 * M)) 30 loss=5
 rough "10 % loss" $((M / 2)) 0 loss=10
@@ -72,7 +72,6 @@ rough "3 % reordering" $((2 * M)) 40 reorder=3
 rough "2 % duplicates" $((2 * M)) 90 dup=2
 rough "1 % corruption" $((2 * M)) 65 corrupt=1
 rough "late" $((2 * M)) 99 delay=3000
-rough "late, 1 % loss" $((2 * M)) 60 delay=3000 loss=1
 rough "all of it" $((2 * M)) 40 loss=1 reorder=1 dup=1 corrupt=0.1
 sysctl -qw net.ipv4.tcp_sack=0
 at far sysctl -qw net.ipv4.tcp_sack=0

@@ -10,7 +10,7 @@
 #
 #   FULL=1 tests/vm.sh --timeout 7200 -- tests/vm_offload.sh
 #
-# timeout: 400
+# timeout: 600
 . "$(dirname "$0")/guest-lib.sh"
 . "$(dirname "$0")/guest-traffic.sh"
 . "$(dirname "$0")/guest-ktls.sh"

@@ -5,7 +5,7 @@
 # curl and OpenSSL at the far end do not. The NIC seals and opens for them, with each key that a KeyUpdate brings, too; after
 # the interface was down, software goes on, and nobody notices but the counters.
 #
-# timeout: 300
+# timeout: 600
 set -u
 . "$(dirname "$0")/guest-lib.sh"
 . "$(dirname "$0")/guest-ktls.sh"

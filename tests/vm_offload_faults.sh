@@ -7,7 +7,7 @@
 # are software's that are.
 #
 # vm: --model-arg --contexts --model-arg 16
-# timeout: 400
+# timeout: 600
 . "$(dirname "$0")/guest-lib.sh"
 . "$(dirname "$0")/guest-ktls.sh"
 . "$(dirname "$0")/guest-traffic.sh"

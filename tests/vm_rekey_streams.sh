@@ -9,7 +9,7 @@
 #
 #   FULL=1 tests/vm.sh --timeout 14400 -- tests/vm_rekey_streams.sh
 #
-# timeout: 400
+# timeout: 600
 . "$(dirname "$0")/guest-lib.sh"
 . "$(dirname "$0")/guest-traffic.sh"
 . "$(dirname "$0")/guest-ktls.sh"

@@ -742,6 +742,17 @@ enum fw_rx_result offer(struct host *h, const void *frame, uint32_t len, uint32_
 	return res;
 }
 
+bool in_device_memory(const struct host *h, const void *needle, uint32_t len)
+{
+	const uint8_t *p = h->fw_mem, *end = p + h->fw_mem_size - len;
+
+	for (; p <= end; p++) {
+		if (!memcmp(p, needle, len))
+			return true;
+	}
+	return false;
+}
+
 void drop_frames(struct host *h)
 {
 	while (h->n_frames)

@@ -179,6 +179,9 @@ uint32_t take_frame(struct host *h, uint32_t q, uint8_t *out, struct sealnic_rxc
 enum fw_rx_result offer(struct host *h, const void *frame, uint32_t len, uint32_t first,
 			bool may_hold);
 
+/* What the device holds of the host's, secrets perhaps */
+bool in_device_memory(const struct host *h, const void *needle, uint32_t len);
+
 /* The wire */
 void drop_frames(struct host *h);
 

@@ -1905,17 +1905,6 @@ static void wrong_use(void)
 	host_free(h);
 }
 
-static bool in_device_memory(struct host *h, const uint8_t *needle, uint32_t len)
-{
-	const uint8_t *p = h->fw_mem, *end = p + h->fw_mem_size - len;
-
-	for (; p <= end; p++) {
-		if (!memcmp(p, needle, len))
-			return true;
-	}
-	return false;
-}
-
 static void secrets_are_wiped(void)
 {
 	struct host *h = rx_up();

@@ -1056,17 +1056,6 @@ static void million_contexts(void)
 
 /* ---- keys ---- */
 
-static bool in_device_memory(struct host *h, const uint8_t *needle, uint32_t len)
-{
-	const uint8_t *p = h->fw_mem, *end = p + h->fw_mem_size - len;
-
-	for (; p <= end; p++) {
-		if (!memcmp(p, needle, len))
-			return true;
-	}
-	return false;
-}
-
 static void keys_are_wiped(void)
 {
 	static uint8_t wire[4096];

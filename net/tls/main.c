@@ -281,18 +281,23 @@ static int set_flag(struct sock *sk, int name, sockptr_t optval, unsigned int op
 	return err;
 }
 
-static int get_int(unsigned int value, char __user *optval, int __user *optlen)
+/* An option of @size bytes */
+static int get_value(const void *value, int size, char __user *optval, int __user *optlen)
 {
 	int len;
 
 	if (get_user(len, optlen))
 		return -EFAULT;
-	if (len < (int)sizeof(value))
+	if (len < size)
 		return -EINVAL;
-	len = sizeof(value);
-	if (put_user(len, optlen) || copy_to_user(optval, &value, len))
+	if (put_user(size, optlen) || copy_to_user(optval, value, size))
 		return -EFAULT;
 	return 0;
+}
+
+static int get_int(unsigned int value, char __user *optval, int __user *optlen)
+{
+	return get_value(&value, sizeof(value), optval, optlen);
 }
 
 /*
@@ -322,16 +327,8 @@ static int set_max_payload(struct sock *sk, sockptr_t optval, unsigned int optle
 static int get_max_payload(struct sock *sk, char __user *optval, int __user *optlen)
 {
 	u16 value = READ_ONCE(tls_conn_acquire(sk)->tx.limit);
-	int len;
 
-	if (get_user(len, optlen))
-		return -EFAULT;
-	if (len < (int)sizeof(value))
-		return -EINVAL;
-	len = sizeof(value);
-	if (put_user(len, optlen) || copy_to_user(optval, &value, len))
-		return -EFAULT;
-	return 0;
+	return get_value(&value, sizeof(value), optval, optlen);
 }
 
 static int tls_setsockopt(struct sock *sk, int level, int name, sockptr_t optval,

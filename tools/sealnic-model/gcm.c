@@ -119,9 +119,9 @@ void gcm_start(struct gcm *gcm, struct fw_gcm *state, const struct fw_key *key,
 	key_put(exp, &local);
 }
 
-/* Encrypt @len more bytes of the record */
-void gcm_seal(struct gcm *gcm, struct fw_gcm *state, const struct fw_key *key,
-	      uint8_t *dst, const uint8_t *src, uint32_t len)
+static void update(struct gcm *gcm, struct fw_gcm *state, const struct fw_key *key, uint8_t *dst,
+		   const uint8_t *src, uint32_t len, aes_gcm_enc_dec_update_t aes128,
+		   aes_gcm_enc_dec_update_t aes256)
 {
 	struct gcm_context_data *ctx = (struct gcm_context_data *)state->opaque;
 	struct expanded_key local;
@@ -130,29 +130,22 @@ void gcm_seal(struct gcm *gcm, struct fw_gcm *state, const struct fw_key *key,
 	if (!len)
 		return;
 	exp = key_get(gcm, key, &local);
-	if (key->len == 32)
-		IMB_AES256_GCM_ENC_UPDATE(mgr, &exp->data, ctx, dst, src, len);
-	else
-		IMB_AES128_GCM_ENC_UPDATE(mgr, &exp->data, ctx, dst, src, len);
+	(key->len == 32 ? aes256 : aes128)(&exp->data, ctx, dst, src, len);
 	key_put(exp, &local);
+}
+
+/* Encrypt @len more bytes of the record */
+void gcm_seal(struct gcm *gcm, struct fw_gcm *state, const struct fw_key *key,
+	      uint8_t *dst, const uint8_t *src, uint32_t len)
+{
+	update(gcm, state, key, dst, src, len, mgr->gcm128_enc_update, mgr->gcm256_enc_update);
 }
 
 /* Decrypt @len more bytes of the record */
 void gcm_open(struct gcm *gcm, struct fw_gcm *state, const struct fw_key *key,
 	      uint8_t *dst, const uint8_t *src, uint32_t len)
 {
-	struct gcm_context_data *ctx = (struct gcm_context_data *)state->opaque;
-	struct expanded_key local;
-	const struct expanded_key *exp;
-
-	if (!len)
-		return;
-	exp = key_get(gcm, key, &local);
-	if (key->len == 32)
-		IMB_AES256_GCM_DEC_UPDATE(mgr, &exp->data, ctx, dst, src, len);
-	else
-		IMB_AES128_GCM_DEC_UPDATE(mgr, &exp->data, ctx, dst, src, len);
-	key_put(exp, &local);
+	update(gcm, state, key, dst, src, len, mgr->gcm128_dec_update, mgr->gcm256_dec_update);
 }
 
 /*

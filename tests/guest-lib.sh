@@ -61,13 +61,18 @@ give_up() {
 	exit 1
 }
 
-# wait_for SECONDS COMMAND...: until the command succeeds
+# nap SECONDS: sleep without a process, which is dear where programs are slow to start
+exec {nap_fd}<> <(:)
+nap() { read -rt "$1" -u $nap_fd || :; }
+
+# wait_for SECONDS COMMAND...: until the command succeeds. Most do so soon, if not at once.
 wait_for() {
-	local end=$((SECONDS + $1))
+	local end=$((SECONDS + $1)) pause=025
 	shift
 	until "$@" >/dev/null 2>&1; do
 		[ $SECONDS -lt $end ] || return 1
-		sleep 0.2
+		nap 0.$pause
+		case $pause in 025) pause=05 ;; 05) pause=1 ;; *) pause=2 ;; esac
 	done
 }
 

@@ -218,8 +218,9 @@ mkfifo "$run/op.in" "$run/op.out" "$run/qmp.in" "$run/qmp.out"
 exec {op_in}<>"$run/op.in" {op_out}<>"$run/op.out" {qmp_in}<>"$run/qmp.in" {qmp_out}<>"$run/qmp.out"
 
 # Emulation is slow and its speed varies: hardware that is only slow must not count as stuck, and the TSC, which cannot
-# drift here, must not be given up for a clock that is a device access.
-quirks='tsc=reliable no_timer_check mitigations=off nokaslr watchdog_thresh=60 rcupdate.rcu_cpu_stall_timeout=60'
+# drift here, must not be given up for a clock that is a device access. QEMU keeps what it translated of a program by
+# address: at random ones a shell script takes twice as long.
+quirks='tsc=reliable no_timer_check mitigations=off nokaslr norandmaps watchdog_thresh=60 rcupdate.rcu_cpu_stall_timeout=60'
 args=(-nodefaults -no-user-config -display none -no-reboot
 	-machine "$machine,memory-backend=ram0" -accel "$accel" -cpu "$cpu" -smp "$smp" -m "${mem}M"
 	-object "memory-backend-file,id=ram0,size=${mem}M,mem-path=$ram,share=on"

@@ -15,6 +15,7 @@
 #include <linux/netdevice.h>
 #include <linux/property.h>
 #include <linux/rcupdate.h>
+#include <linux/sched/mm.h>
 /* For modversions: drivers know struct sock with all that this declares */
 #include <linux/skmsg.h>
 #include <net/dst.h>
@@ -214,12 +215,19 @@ static void tx_del(struct tls_hw *hw, struct tls_hw_tx *tx, struct net_device *n
 	tx->added = false;
 }
 
+/* The same for receiving, if it has one and is not gone */
+static void rx_del(struct tls_hw *hw, struct net_device *netdev)
+{
+	if (netdev && hw->rx_added) {
+		netdev->tlsdev_ops->tls_dev_del(netdev, &hw->conn->ctx, TLS_OFFLOAD_CTX_DIR_RX);
+		hw->rx_added = false;
+	}
+}
+
 /* Takes what the device has of the connection. tls_device_lock is held, for writing or reading. */
 static void contexts_del(struct tls_hw *hw, struct net_device *netdev)
 {
-	if (hw->rx_added)
-		netdev->tlsdev_ops->tls_dev_del(netdev, &hw->conn->ctx, TLS_OFFLOAD_CTX_DIR_RX);
-	hw->rx_added = false;
+	rx_del(hw, netdev);
 	if (hw->tx && hw->tx->added)
 		tx_del(hw, hw->tx, netdev);
 	if (hw->old && hw->old->added)
@@ -460,10 +468,7 @@ void tls_hw_leave_rx(struct sock *sk, enum tls_why why)
 
 	down_read(&tls_device_lock);
 	netdev = rcu_dereference_protected(conn->ctx.netdev, lockdep_is_held(&tls_device_lock));
-	if (netdev && hw->rx_added) {
-		netdev->tlsdev_ops->tls_dev_del(netdev, &conn->ctx, TLS_OFFLOAD_CTX_DIR_RX);
-		hw->rx_added = false;
-	}
+	rx_del(hw, netdev);
 	degrade(sk, false, why);
 	WRITE_ONCE(conn->rx.why, why);
 	up_read(&tls_device_lock);
@@ -568,10 +573,7 @@ bool tls_hw_detach(struct sock *sk)
 	hw->detached = true;
 	tls_rekey_detach(sk);
 	netdev = rcu_dereference_protected(conn->ctx.netdev, lockdep_is_held(&tls_device_lock));
-	if (netdev && hw->rx_added) {
-		netdev->tlsdev_ops->tls_dev_del(netdev, &conn->ctx, TLS_OFFLOAD_CTX_DIR_RX);
-		hw->rx_added = false;
-	}
+	rx_del(hw, netdev);
 	up_read(&tls_device_lock);
 	return true;
 }
@@ -818,6 +820,8 @@ enum tls_why tls_hw_reopen_tx(struct sock *sk)
 	struct tls_conn *conn = tls_conn(sk);
 	struct net_device *netdev = hw_netdev(conn);
 	union tls_crypto_context info = conn->ctx.crypto_send;
+	/* Storage may wait for this very socket, and memory for storage */
+	unsigned int noio = memalloc_noio_save();
 	enum tls_why why = TLS_WHY_DOWN;
 	struct tls_hw_tx *tx;
 
@@ -837,6 +841,7 @@ enum tls_why tls_hw_reopen_tx(struct sock *sk)
 	if (!why)
 		tls_hw_note(sk, true, why);
 out:
+	memalloc_noio_restore(noio);
 	memzero_explicit(&info, sizeof(info));
 	dev_put(netdev);
 	return why;
@@ -937,6 +942,7 @@ enum tls_why tls_hw_reopen_rx(struct sock *sk)
 {
 	struct tls_conn *conn = tls_conn(sk);
 	struct net_device *netdev = hw_netdev(conn);
+	unsigned int noio = memalloc_noio_save();	/* see tls_hw_reopen_tx() */
 	enum tls_why why = TLS_WHY_DOWN;
 
 	if (netdev)
@@ -947,6 +953,7 @@ enum tls_why tls_hw_reopen_rx(struct sock *sk)
 		tls_stat_add(sk, TLS_STAT_CURR_RX_SW, -1);
 		tls_hw_note(sk, false, why);
 	}
+	memalloc_noio_restore(noio);
 	dev_put(netdev);
 	return why;
 }

@@ -1007,6 +1007,14 @@ static int rx_cmsg(struct msghdr *msg, u8 type)
 	return (err || msg->msg_flags & MSG_CTRUNC) && type != TLS_RECORD_TYPE_DATA ? -EIO : 0;
 }
 
+/* A reader goes. It may be long until there is another. */
+static void rx_done(struct sock *sk)
+{
+	if (rx_by_device(tls_conn(sk)))
+		tls_rekey_rx_try(sk);
+	tls_rx_update(sk);
+}
+
 static int recv_locked(struct sock *sk, struct msghdr *msg, size_t len, int flags)
 {
 	struct tls_rx *rx = &tls_conn(sk)->rx;
@@ -1078,7 +1086,7 @@ static int recv_locked(struct sock *sk, struct msghdr *msg, size_t len, int flag
 		if (type != TLS_RECORD_TYPE_DATA)
 			break;
 	}
-	tls_rx_update(sk);
+	rx_done(sk);
 	return copied ?: min(err, 0);
 }
 
@@ -1190,7 +1198,7 @@ ssize_t tls_splice_read(struct socket *sock, loff_t *ppos, struct pipe_inode_inf
 		else if (!ret)
 			ret = -ENOMEM;	/* and not the end of the stream */
 	}
-	tls_rx_update(sk);
+	rx_done(sk);
 	release_sock(sk);
 	return ret;
 }
@@ -1227,7 +1235,7 @@ int tls_read_sock(struct sock *sk, read_descriptor_t *desc, sk_read_actor_t acto
 		copied += used;
 		rx_read(sk, skb, used);
 	}
-	tls_rx_update(sk);
+	rx_done(sk);
 	/* Nothing there is no error, as in TCP */
 	return copied || err == -EAGAIN ? copied : err;
 }

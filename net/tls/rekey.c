@@ -55,7 +55,9 @@ static bool tx_try(struct sock *sk)
 	long timeo = 0;
 	int err;
 
-	if (!hw->tx_rekey || hw->retiring || before(tcp_sk(sk)->snd_una, hw->tx_rekey_seq))
+	/* Whoever left the context of the last time has queued the worker, which comes back here */
+	if (!hw->tx_rekey || hw->retiring || hw->old ||
+	    before(tcp_sk(sk)->snd_una, hw->tx_rekey_seq))
 		return true;
 	/* A record that software has begun goes first */
 	err = tls_tx_finish(sk, 0, &timeo);
@@ -142,8 +144,7 @@ void tls_rekey_tx(struct sock *sk)
 		WRITE_ONCE(hw->tx_rekey, true);
 	}
 	up_read(&tls_device_lock);
-	/* The context of the last time but one may still be on its way out */
-	if (READ_ONCE(hw->old) || !tx_try(sk) || READ_ONCE(hw->old))
+	if (!tx_try(sk) || READ_ONCE(hw->old))
 		queue(sk, 0);
 }
 

@@ -477,7 +477,7 @@ static struct sk_buff *sealnic_tls_fallback(struct sealnic_tx_ring *ring, struct
 }
 
 /**
- * sealnic_tls_xmit() - prepare a packet of an offloaded connection
+ * sealnic_tls_xmit() - prepare a packet of an offloaded connection, or one in plaintext
  * @sn: the device
  * @ring: the queue that sealnic_tls_queue() chose, locked
  * @skb: the packet
@@ -493,22 +493,32 @@ struct sk_buff *sealnic_tls_xmit(struct sealnic *sn, struct sealnic_tx_ring *rin
 				 struct sk_buff *skb, struct sealnic_tls_tx *tx)
 {
 	u32 seq = ntohl(tcp_hdr(skb)->seq), len = skb->len - skb_tcp_all_headers(skb);
-	struct tls_context *ctx = tls_get_ctx(skb->sk);
 	struct sealnic_tls_replay replay;
 	struct net_device *holder;
+	struct tls_context *ctx;
 	struct sealnic_tls *tls;
 	u32 id;
 
+	/*
+	 * A packet that the queue's stop has held up, for so long that the connection is not
+	 * offloaded any more: nobody looks at it again on its way here
+	 */
+	if (unlikely(!tls_is_skb_tx_device_offloaded(skb)))
+		goto drop_no_sync;
 	if (!len)
 		return skb;
+	ctx = tls_get_ctx(skb->sk);
 	/*
 	 * The context is another device's: the core saw where the packet goes
 	 * and has sealed it.  No device at all means that we are being taken
 	 * down; the context is ours until the grace period is over.
 	 */
 	holder = rcu_dereference_bh(ctx->netdev);
-	if (unlikely(holder && holder != sn->netdev))
+	if (unlikely(holder && holder != sn->netdev)) {
+		if (unlikely(skb_is_decrypted(skb)))
+			goto drop_bypass;
 		return skb;
+	}
 	if (unlikely(!sealnic_plain_ip(skb) || skb_tcp_all_headers(skb) > SEALNIC_MAX_HDR))
 		return sealnic_tls_fallback(ring, skb);
 

@@ -13,7 +13,17 @@ static bool event_room(const struct fw *fw)
 	return fw->event_prod - fw_load32(&fw->seg->event_cons) <= fw->event_mask;
 }
 
-/* Post an event; false if the ring is full or there is none */
+/**
+ * fw_event() - post an event
+ * @fw: the port
+ * @ev: the event; its phase is filled in
+ *
+ * A ring that is no longer host memory stops the port.
+ *
+ * hardware.rst, "Taking events" and "A full event ring".
+ *
+ * Return: false if the ring is full or there is none.
+ */
 bool fw_event(struct fw *fw, struct sealnic_event *ev)
 {
 	struct sealnic_event *out;
@@ -288,7 +298,14 @@ static enum sealnic_status obey(struct fw *fw, const struct sealnic_cmd *cmd,
 	}
 }
 
-/* Take the commands that are there and that there is room to answer */
+/**
+ * fw_command_run() - take the commands that are there and that there is room to answer
+ * @fw: the port
+ *
+ * hardware.rst, "Posting a command".
+ *
+ * Return: true if there are more than one turn is for.
+ */
 bool fw_command_run(struct fw *fw)
 {
 	uint32_t budget = COMMAND_BUDGET;

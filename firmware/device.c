@@ -90,6 +90,13 @@ struct fw *fw_init(void *mem, const struct fw_config *cfg, const struct fw_plat 
 	return fw;
 }
 
+/**
+ * fw_count_error() - count an error, in its own counter and in the sum of all
+ * @fw: the port
+ * @counter: one of the four err_ counters in @fw
+ *
+ * hardware.rst, "Statistics".
+ */
 void fw_count_error(struct fw *fw, uint64_t *counter)
 {
 	uint64_t total;
@@ -109,7 +116,14 @@ static void tell_qp_error(struct fw *fw, struct fw_qp *qp)
 	qp->told = fw_event(fw, &ev);
 }
 
-/* An error of the host's: this queue pair stops until it is destroyed */
+/**
+ * fw_qp_error() - an error of the host's: this queue pair stops until it is destroyed
+ * @fw: the port
+ * @qp: the queue pair
+ * @syndrome: BAD_ADDR, BAD_INDEX or BAD_DESC
+ *
+ * hardware.rst, "Errors".
+ */
 void fw_qp_error(struct fw *fw, struct fw_qp *qp, enum sealnic_syndrome syndrome)
 {
 	fw_count_error(fw, syndrome == SEALNIC_SYN_BAD_ADDR ? &fw->n.err_addr :
@@ -120,7 +134,15 @@ void fw_qp_error(struct fw *fw, struct fw_qp *qp, enum sealnic_syndrome syndrome
 	tell_qp_error(fw, qp);
 }
 
-/* The status block; NULL if the host's memory there has gone */
+/**
+ * fw_qp_status() - the words of a queue pair that we write for the host
+ * @fw: the port
+ * @qp: the queue pair
+ *
+ * hardware.rst, "Queue pairs".
+ *
+ * Return: the status block; NULL if the host's memory there has gone.
+ */
 struct sealnic_qp_status *fw_qp_status(struct fw *fw, struct fw_qp *qp)
 {
 	return fw->plat->dma(fw->priv, qp->status_base, sizeof(struct sealnic_qp_status));
@@ -163,7 +185,15 @@ bool fw_enabled(const struct fw *fw)
 	return fw->state == SEALNIC_STATE_RUN && (fw->port_flags & SEALNIC_PORT_ENABLE);
 }
 
-/* The link is up if the wire is and somebody listens on this side */
+/**
+ * fw_update_link() - the link is up if the wire is and somebody listens on this side
+ * @fw: the port
+ *
+ * The host is told of a change, or with a later call if there is no room for the
+ * event.
+ *
+ * hardware.rst, "Link and pause".
+ */
 void fw_update_link(struct fw *fw)
 {
 	uint32_t link = fw->wire_up && fw_enabled(fw) ?
@@ -325,7 +355,14 @@ void fw_doorbell(struct fw *fw, uint32_t vector)
 		fw->kicked |= 1ull << (vector - 1);
 }
 
-/* Completions were written: the host may be waiting for an interrupt */
+/**
+ * fw_qp_posted() - completions were written: the host may be waiting for an interrupt
+ * @fw: the port
+ * @qp: the queue pair
+ * @mod: moderation of the direction that they are of
+ *
+ * hardware.rst, "Interrupts of a queue pair".
+ */
 void fw_qp_posted(struct fw *fw, struct fw_qp *qp, struct fw_moderation *mod)
 {
 	if (!mod->since)

@@ -19,9 +19,18 @@ static inline uint64_t halves(uint64_t sum)
 	return (sum & UINT32_MAX) + (sum >> 32);
 }
 
-/*
- * Internet checksum (RFC 1071) in native byte order: one's complement sums do
- * not care, as long as the result is stored the way that it was loaded.
+/**
+ * fw_csum_add() - Internet checksum (RFC 1071), not yet folded
+ * @sum: of what comes before, which is an even number of bytes
+ * @p: bytes
+ * @len: how many
+ *
+ * In native byte order: one's complement sums do not care, as long as the result
+ * is stored the way that it was loaded.
+ *
+ * hardware.rst, "Transmit" (CSUM) and "Receive" (L3_OK, L4_OK).
+ *
+ * Return: the sum of both.
  */
 uint64_t fw_csum_add(uint64_t sum, const uint8_t *p, uint32_t len)
 {
@@ -57,7 +66,14 @@ uint64_t fw_csum_add(uint64_t sum, const uint8_t *p, uint32_t len)
 	return sum;
 }
 
-/* The sum in 16 bits, not yet complemented */
+/**
+ * fw_csum_fold() - a sum in 16 bits
+ * @sum: from fw_csum_add()
+ *
+ * hardware.rst, "Transmit" and "Receive".
+ *
+ * Return: the sum, not yet complemented.
+ */
 uint16_t fw_csum_fold(uint64_t sum)
 {
 	sum = halves(halves(sum));
@@ -66,13 +82,30 @@ uint16_t fw_csum_fold(uint64_t sum)
 	return (uint16_t)sum;
 }
 
-/* A folded sum of bytes that start at an odd offset */
+/**
+ * fw_csum_swap() - a sum of bytes that begin at an odd offset
+ * @sum: the same bytes' from fw_csum_fold(), as if the offset were even
+ *
+ * hardware.rst, "Receive".
+ *
+ * Return: what they add to the whole sum.
+ */
 uint16_t fw_csum_swap(uint16_t sum)
 {
 	return __builtin_bswap16(sum);
 }
 
-/* Sum of the pseudo header, RFC 9293 3.1 and RFC 8200 8.1 */
+/**
+ * fw_pseudo_sum() - sum of the pseudo header, RFC 9293 3.1 and RFC 8200 8.1
+ * @l3: the IP header
+ * @ip_version: 4 or 6
+ * @proto: of the packet behind it
+ * @l4_len: bytes of that packet
+ *
+ * hardware.rst, "TSO and TLS packets" and "Receive".
+ *
+ * Return: the sum, to go on with in fw_csum_add().
+ */
 uint64_t fw_pseudo_sum(const uint8_t *l3, uint8_t ip_version, uint8_t proto, uint32_t l4_len)
 {
 	uint8_t tail[8] = { 0 };
@@ -84,7 +117,16 @@ uint64_t fw_pseudo_sum(const uint8_t *l3, uint8_t ip_version, uint8_t proto, uin
 	return fw_csum_add(sum, tail, sizeof(tail));
 }
 
-/* Toeplitz hash of @data, at most SEALNIC_RSS_KEY - 4 bytes */
+/**
+ * fw_toeplitz() - the hash that received packets are spread by
+ * @key: the host's
+ * @data: addresses, and ports where they count
+ * @len: bytes of @data, at most SEALNIC_RSS_KEY - 4
+ *
+ * hardware.rst, "RSS".
+ *
+ * Return: the hash.
+ */
 uint32_t fw_toeplitz(const uint8_t key[SEALNIC_RSS_KEY], const uint8_t *data, uint32_t len)
 {
 	uint32_t hash = 0, window = fw_get_be32(key);
@@ -99,9 +141,14 @@ uint32_t fw_toeplitz(const uint8_t key[SEALNIC_RSS_KEY], const uint8_t *data, ui
 	return hash;
 }
 
-/*
- * Find the headers in the first @linear bytes of a frame of @total bytes.
- * Whatever does not fit or makes no sense is left out of @h.
+/**
+ * fw_parse() - find a received frame's headers
+ * @h: filled in; what does not fit or makes no sense is left out
+ * @p: the frame's first bytes
+ * @linear: how many
+ * @total: bytes of the frame
+ *
+ * hardware.rst, "Receive" and "RSS".
  */
 void fw_parse(struct fw_headers *h, const uint8_t *p, uint32_t linear, uint32_t total)
 {

@@ -311,11 +311,11 @@ void fw_update_link(struct fw *fw);
 struct sealnic_qp_status *fw_qp_status(struct fw *fw, struct fw_qp *qp);
 void fw_qp_posted(struct fw *fw, struct fw_qp *qp, struct fw_moderation *mod);
 
-/* command.c; true if there are more commands than one turn is for */
+/* command.c */
 bool fw_command_run(struct fw *fw);
 bool fw_event(struct fw *fw, struct sealnic_event *ev);
 
-/* tx.c: false when there is nothing left that could be done now */
+/* tx.c */
 bool fw_tx_run(struct fw *fw, struct fw_qp *qp);
 
 /* tls.c */

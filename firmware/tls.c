@@ -9,6 +9,15 @@
  */
 #include "port.h"
 
+/**
+ * fw_tls_get() - find a context
+ * @fw: the port
+ * @id: what the host calls it; untrusted
+ *
+ * hardware.rst, "Context ids".
+ *
+ * Return: the context, or NULL if there is none with this index and generation.
+ */
 struct fw_tls *fw_tls_get(struct fw *fw, uint32_t id)
 {
 	uint32_t i = FW_TLS_INDEX(id);
@@ -18,7 +27,15 @@ struct fw_tls *fw_tls_get(struct fw *fw, uint32_t id)
 	return &fw->tls[i];
 }
 
-/* A receive context is none to send with */
+/**
+ * fw_tls_get_tx() - find a context to send with
+ * @fw: the port
+ * @id: what the host calls it; untrusted
+ *
+ * hardware.rst, "Context ids".
+ *
+ * Return: the context; NULL if there is none, or one to receive.
+ */
 struct fw_tls *fw_tls_get_tx(struct fw *fw, uint32_t id)
 {
 	struct fw_tls *tls = fw_tls_get(fw, id);
@@ -35,6 +52,16 @@ static struct fw_key tls_key(const struct fw_tls *tls)
 	};
 }
 
+/**
+ * fw_tls_add() - the command TLS_ADD: make a context
+ * @fw: the port
+ * @cmd: the command, a copy of the host's
+ * @id: set to what the host shall call it
+ *
+ * hardware.rst, "TLS_ADD (16)" and "Context ids".
+ *
+ * Return: the status of the answer.
+ */
 enum sealnic_status fw_tls_add(struct fw *fw, const struct sealnic_cmd *cmd, uint32_t *id)
 {
 	uint16_t version = fw_le16(cmd->tls_add.version);
@@ -90,6 +117,17 @@ enum sealnic_status fw_tls_add(struct fw *fw, const struct sealnic_cmd *cmd, uin
 	return SEALNIC_OK;
 }
 
+/**
+ * fw_tls_del() - the command TLS_DEL: wipe a context
+ * @fw: the port
+ * @id: what the host calls it; untrusted
+ * @ev: the answer, in which it is told how far a receive context has opened; or
+ *	NULL
+ *
+ * hardware.rst, "TLS_DEL (17)".
+ *
+ * Return: the status of the answer.
+ */
 enum sealnic_status fw_tls_del(struct fw *fw, uint32_t id, struct sealnic_event *ev)
 {
 	struct fw_tls *tls = fw_tls_get(fw, id);
@@ -110,6 +148,12 @@ enum sealnic_status fw_tls_del(struct fw *fw, uint32_t id, struct sealnic_event 
 	return SEALNIC_OK;
 }
 
+/**
+ * fw_tls_wipe_all() - wipe all contexts
+ * @fw: the port
+ *
+ * hardware.rst, "RESET".
+ */
 void fw_tls_wipe_all(struct fw *fw)
 {
 	for (uint32_t i = 0; i < fw->tls_used; i++) {
@@ -118,6 +162,16 @@ void fw_tls_wipe_all(struct fw *fw)
 	}
 }
 
+/**
+ * fw_tls_query() - the command TLS_QUERY: where is a context in its stream?
+ * @fw: the port
+ * @id: what the host calls it; untrusted
+ * @ev: the answer
+ *
+ * hardware.rst, "TLS_QUERY (18)".
+ *
+ * Return: the status of the answer.
+ */
 enum sealnic_status fw_tls_query(struct fw *fw, uint32_t id, struct sealnic_event *ev)
 {
 	const struct fw_tls *tls = fw_tls_get(fw, id);
@@ -131,7 +185,15 @@ enum sealnic_status fw_tls_query(struct fw *fw, uint32_t id, struct sealnic_even
 	return SEALNIC_OK;
 }
 
-/* The byte at @tcp_seq is the first of record @rec_no */
+/**
+ * fw_tls_sync() - the descriptor TLS_SYNC: a record begins here
+ * @fw: the port
+ * @tls: a context to send with
+ * @tcp_seq: TCP sequence number of the record's first byte
+ * @rec_no: the record's number
+ *
+ * hardware.rst, "TLS_SYNC and TLS_REPLAY".
+ */
 void fw_tls_sync(struct fw *fw, struct fw_tls *tls, uint32_t tcp_seq, uint64_t rec_no)
 {
 	tls->tcp_seq = tcp_seq;
@@ -142,7 +204,13 @@ void fw_tls_sync(struct fw *fw, struct fw_tls *tls, uint32_t tcp_seq, uint64_t r
 	fw->n.tls_tx_sync++;
 }
 
-/* Seal nothing more with this context until the host has synchronised it */
+/**
+ * fw_tls_lost() - seal nothing more with a context until the host has synchronised it
+ * @fw: the port
+ * @tls: a context to send with
+ *
+ * hardware.rst, "Loss of synchronisation".
+ */
 void fw_tls_lost(struct fw *fw, struct fw_tls *tls)
 {
 	struct sealnic_event ev = { .type = SEALNIC_EV_TLS_LOST };
@@ -161,10 +229,18 @@ static uint32_t tls_prefix(const struct fw_tls *tls)
 	return FW_TLS_HDR + (tls->tls13 ? 0 : FW_TLS12_NONCE);
 }
 
-/*
- * Is this the header of a record that could be ours?  Its length covers all that
- * follows: explicit nonce, payload, tag (RFC 5288 3), or payload, content type,
- * tag (RFC 8446 5.2).
+/**
+ * fw_tls_header() - could this be the header of a record of a context's?
+ * @tls: the context
+ * @hdr: the five bytes
+ * @rec_len: set to the record's bytes, header included, if it is
+ *
+ * Its length covers all that follows: explicit nonce, payload, tag (RFC 5288 3),
+ * or payload, content type, tag (RFC 8446 5.2).
+ *
+ * hardware.rst, "Order, and what is checked" and "Events of a context".
+ *
+ * Return: true if it could be one.
  */
 bool fw_tls_header(const struct fw_tls *tls, const uint8_t hdr[FW_TLS_HDR], uint32_t *rec_len)
 {
@@ -283,10 +359,18 @@ static bool tls_end(struct fw *fw, struct fw_tls *tls)
 	return !(doubted && tls->diff);
 }
 
-/*
- * Pass over the next @len bytes of the stream: what is at @src is sealed, or
- * opened, to @dst.  On a replay @dst is a scratch area of @len bytes.  False if
- * the bytes are not the records that they should be; the context is lost then.
+/**
+ * fw_tls_walk() - pass over the next bytes of a stream, and seal or open them
+ * @fw: the port
+ * @tls: the stream's context, IN_SYNC
+ * @dst: where they go; on a replay a scratch area
+ * @src: the bytes; the host may be changing what it sends
+ * @len: how many, in @src and in @dst
+ *
+ * hardware.rst, "Nonce and additional data"; "In order".
+ *
+ * Return: false if they are not the records that they should be: the caller makes
+ * the context LOST then.
  */
 bool fw_tls_walk(struct fw *fw, struct fw_tls *tls, uint8_t *dst, const uint8_t *src,
 		 uint32_t len)
@@ -336,11 +420,20 @@ bool fw_tls_walk(struct fw *fw, struct fw_tls *tls, uint8_t *dst, const uint8_t 
 	return true;
 }
 
-/*
- * The next @len bytes of a received stream are missing: go on behind them, if they
- * are the present record's.  That one will have no tag, but the keystream for what
- * is left of it depends on the place only.  False if this is not so: go on where
- * the next record begins.
+/**
+ * fw_tls_skip() - bytes of a received stream are missing: go on behind them
+ * @fw: the port
+ * @tls: a receive context, IN_SYNC, and not within a record's header
+ * @len: how many bytes, from the one that is expected next
+ *
+ * That is possible if all of them are the present record's, and its nonce is known:
+ * it will have no tag, but the keystream for what is left of it depends on the
+ * place only.
+ *
+ * hardware.rst, "Events of a context".
+ *
+ * Return: false if it is not possible; the context is where the next record begins
+ * then.
  */
 bool fw_tls_skip(struct fw *fw, struct fw_tls *tls, uint32_t len)
 {

@@ -87,7 +87,15 @@ static void packet_tuple(const struct fw_headers *h, const uint8_t *p, struct fw
 	memcpy(tuple->ports, p + h->l4_off, 4);
 }
 
-/* Could the context that this command asks for be added? */
+/**
+ * fw_tls_rx_check() - could the receive context that a TLS_ADD asks for be added?
+ * @fw: the port
+ * @cmd: the command
+ *
+ * hardware.rst, "TLS_ADD (16)".
+ *
+ * Return: OK, or the status of the answer.
+ */
 enum sealnic_status fw_tls_rx_check(struct fw *fw, const struct sealnic_cmd *cmd)
 {
 	struct fw_tuple tuple;
@@ -97,7 +105,14 @@ enum sealnic_status fw_tls_rx_check(struct fw *fw, const struct sealnic_cmd *cmd
 	return find(fw, &tuple) ? SEALNIC_BAD_STATE : SEALNIC_OK;
 }
 
-/* Make @tls, which has everything else, a receive context */
+/**
+ * fw_tls_rx_add() - make a context one to receive
+ * @fw: the port
+ * @tls: the context, which has everything else
+ * @cmd: the command that it is made by; fw_tls_rx_check() has found nothing wrong
+ *
+ * hardware.rst, "TLS receive", "Contexts".
+ */
 void fw_tls_rx_add(struct fw *fw, struct fw_tls *tls, const struct sealnic_cmd *cmd)
 {
 	uint32_t *head;
@@ -111,6 +126,13 @@ void fw_tls_rx_add(struct fw *fw, struct fw_tls *tls, const struct sealnic_cmd *
 	fw->n.tls_rx_ctx++;
 }
 
+/**
+ * fw_tls_rx_del() - a receive context goes: no packet finds it any more
+ * @fw: the port
+ * @tls: the context, to be wiped by the caller
+ *
+ * hardware.rst, "TLS_DEL (17)".
+ */
 void fw_tls_rx_del(struct fw *fw, struct fw_tls *tls)
 {
 	uint32_t *link = bucket(fw, &tls->tuple);
@@ -180,7 +202,15 @@ static bool place(struct fw_tls *tls, uint32_t seq, uint64_t rec_no)
 	return true;
 }
 
-/* The host knows which record begins at a byte of the stream */
+/**
+ * fw_tls_rx_sync() - the command TLS_SYNC: the host knows which record begins at a byte
+ * @fw: the port
+ * @cmd: the command
+ *
+ * hardware.rst, "TLS_SYNC (19)" and "Resynchronisation".
+ *
+ * Return: the status of the answer.
+ */
 enum sealnic_status fw_tls_rx_sync(struct fw *fw, const struct sealnic_cmd *cmd)
 {
 	struct fw_tls *tls = fw_tls_get(fw, fw_le32(cmd->tls_sync.id));
@@ -426,6 +456,8 @@ static const uint8_t *flat(struct fw *fw, const struct fw_frame *frame, uint32_t
  * @frame: the frame; not longer than the MTU allows
  * @opened: the frame to deliver instead, if it was opened; valid until the next call
  * @c: what its completion says of TLS is filled in
+ *
+ * hardware.rst, "TLS receive".
  *
  * Return: true if it was opened.
  */

@@ -314,9 +314,16 @@ static enum sealnic_syndrome packet(struct fw *fw, struct fw_qp *qp, struct pack
 	return send_plain(fw, p);
 }
 
-/*
- * Work through a queue pair's transmit ring.  True unless the ring is empty and
- * the host knows that it has to ring again.
+/**
+ * fw_tx_run() - work through a queue pair's transmit ring, up to a budget
+ * @fw: the port
+ * @qp: the queue pair; it exists and is not dead
+ *
+ * hardware.rst, "Transmit" and "Kick index".
+ *
+ * Return: true if it has to be called again: there may be more, or the wire takes
+ * nothing now.  False if the ring is empty and the host knows that it has to ring,
+ * or if the queue pair or the port has stopped.
  */
 bool fw_tx_run(struct fw *fw, struct fw_qp *qp)
 {

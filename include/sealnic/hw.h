@@ -538,7 +538,7 @@ struct sealnic_stats {
 	__le64 tls_tx_replay_bytes;
 	__le64 tls_tx_unexpected; /* packets dropped: not the one expected */
 	__le64 tls_tx_malformed; /* packets dropped: no record where one must be */
-	__le64 tls_tx_no_ctx;	/* packets dropped: no such context */
+	__le64 tls_tx_no_ctx;	/* packets dropped, descriptors skipped: no such context */
 	/* minor version 1 */
 	__le64 tls_rx_ctx;	/* receive contexts now */
 	__le64 tls_rx_records;	/* ends of records in packets delivered opened */

@@ -73,6 +73,8 @@ struct tls_hw_record *tls_hw_record_alloc(struct tls_hw_tx *tx, gfp_t gfp)
 /**
  * tls_hw_record_free() - free a record that was never added
  * @rec: the record; may be NULL
+ *
+ * Context: any.
  */
 void tls_hw_record_free(struct tls_hw_record *rec)
 {
@@ -104,6 +106,8 @@ static void record_put(struct tls_record_info *info)
  * @len: bytes
  *
  * The record stays until it is acknowledged.
+ *
+ * Context: process.
  */
 void tls_hw_record_add(struct sock *sk, struct tls_hw_record *rec, const struct bio_vec *bv,
 		       u32 n, u32 len)
@@ -252,6 +256,8 @@ static void hw_tx_free(struct tls_hw_tx *tx)
 /**
  * tls_hw_free() - free what a connection had with devices
  * @hw: may be NULL; no device has a context of it
+ *
+ * Context: process, may sleep.
  */
 void tls_hw_free(struct tls_hw *hw)
 {

@@ -261,7 +261,8 @@ struct sk_buff *tls_validate_xmit_skb(struct sock *sk, struct net_device *dev, s
 	/*
 	 * Drivers and bonding would take it for a packet to seal, by its socket, and even if the
 	 * feature is off now. That the socket is not told when it has left costs little, and lasts
-	 * until hw_leave() is done or for as long as the route is another one.
+	 * until the device has lost the context (tls_hw_retire_last_tx(), device_down()) or for as
+	 * long as the route is another one.
 	 */
 	if (skb && (dev->tlsdev_ops || netif_is_bond_master(dev)))
 		skb_orphan(skb);

@@ -4,8 +4,7 @@
  * of its socket. Owns struct tls_conn; changes to it are made under the socket's lock.
  *
  * There is one set of operations for each IP version. They look at the connection to see what to
- * do, so nothing has to be swapped when a direction gets a key, a new key or, some day, another
- * engine.
+ * do, so nothing has to be swapped when a direction gets a key, a new key or another engine.
  */
 #include <linux/errno.h>
 #include <linux/inet_diag.h>
@@ -418,6 +417,8 @@ static void tls_shutdown(struct sock *sk, int how)
 /**
  * tls_conn_free() - free a connection that nobody uses any more
  * @conn: the connection
+ *
+ * Context: process, may sleep.
  */
 void tls_conn_free(struct tls_conn *conn)
 {

@@ -327,6 +327,8 @@ static bool rx_squeezed(struct sock *sk)
  * @seq: TCP sequence number of the record's first byte
  * @next: set to that of the byte behind it
  *
+ * Context: softirq or process; the socket is locked.
+ *
  * Return: whether there is one, as far as it has arrived.
  */
 bool tls_rx_peek_header(struct sock *sk, u32 seq, u32 *next)
@@ -354,6 +356,8 @@ static bool rx_error_pending(const struct tls_rx *rx)
 /**
  * tls_rx_update() - find out whether there is anything to read, for poll
  * @sk: the socket, locked
+ *
+ * Context: softirq or process; the socket is locked.
  */
 void tls_rx_update(struct sock *sk)
 {
@@ -1297,6 +1301,8 @@ __poll_t tls_poll(struct file *file, struct socket *sock, struct poll_table_stru
 /**
  * tls_rx_start() - the socket's first receive epoch begins
  * @sk: the socket, locked
+ *
+ * Context: process.
  */
 void tls_rx_start(struct sock *sk)
 {
@@ -1317,6 +1323,8 @@ void tls_rx_start(struct sock *sk)
  *
  * A device that has the old key may have applied it to records of the new one, which has to be
  * undone: @old is taken over then. If that was so before already, the device never had @old.
+ *
+ * Context: process, may sleep.
  */
 void tls_rx_rekeyed(struct sock *sk, struct tls_epoch *old)
 {
@@ -1338,6 +1346,8 @@ void tls_rx_rekeyed(struct sock *sk, struct tls_epoch *old)
 /**
  * tls_rx_free() - drop what was not read
  * @sk: the socket, locked
+ *
+ * Context: process, may sleep.
  */
 void tls_rx_free(struct sock *sk)
 {

@@ -1045,6 +1045,8 @@ int tls_tx_finish(struct sock *sk, int flags, long *timeo)
 /**
  * tls_tx_free() - drop what was not sent
  * @sk: the socket, locked
+ *
+ * Context: process, may sleep.
  */
 void tls_tx_free(struct sock *sk)
 {

@@ -18,9 +18,11 @@
  *   pages.c    pages to TCP, for records of a device
  *   receive.c  TCP to records to plaintext
  *   device.c   the hw engine: contexts of devices, and the records that they may ask for
+ *   rekey.c    a device gets the next key
  *   resync.c   a device that lost its place in what it receives
  *   fallback.c packets that a device cannot seal
  *   stats.c    /proc/net/tls_stat
+ *   trace.c    tracepoints
  */
 #ifndef _SEALNIC_TLS_H
 #define _SEALNIC_TLS_H

@@ -83,7 +83,10 @@ DEFINE_EVENT(tls_record_error, tls_open_error,
 	TP_ARGS(sk, record, len, err)
 );
 
-/* A KeyUpdate arrived (err 0), or a new key was refused */
+/*
+ * A KeyUpdate arrived (err 0): @record is the number behind that of its record. Or a new key was
+ * refused (@record 0), or the wait for a device to get one was given up.
+ */
 TRACE_EVENT(tls_rekey,
 	TP_PROTO(const struct sock *sk, bool tx, u64 record, int err),
 	TP_ARGS(sk, tx, record, err),

@@ -504,7 +504,14 @@ static void listen_event(struct watch *w, uint32_t events)
 	close(fd);	/* too many */
 }
 
-/* Return: 0, or -1 after it was reported */
+/**
+ * ctl_open() - listen at the control socket
+ * @path: of the socket; has to stay
+ * @ports: that commands can name
+ * @port_count: how many
+ *
+ * Return: 0, or -1 after it was reported.
+ */
 int ctl_open(const char *path, struct port *ports, unsigned int port_count)
 {
 	unsigned int i;
@@ -522,6 +529,7 @@ int ctl_open(const char *path, struct port *ports, unsigned int port_count)
 	return ctl_listen.fd < 0 || loop_add(&ctl_listen, EPOLLIN) ? -1 : 0;
 }
 
+/** ctl_close() - hang up on all clients and remove the socket */
 void ctl_close(void)
 {
 	unsigned int i;

@@ -106,6 +106,13 @@ static const struct far_ops dgram_ops = {
 	.retry = NSEC_PER_MSEC,
 };
 
+/**
+ * dgram_open() - a far side for QEMU's "-netdev dgram"
+ * @local: path of our socket
+ * @remote: path of QEMU's, which need not be there yet
+ *
+ * Return: the far side, or NULL.
+ */
 struct far *dgram_open(const char *local, const char *remote)
 {
 	struct dgram *d;

@@ -30,6 +30,11 @@ struct gcm {
 static IMB_MGR *mgr;		/* has no state in the direct interface used here */
 static unsigned int mgr_users;
 
+/**
+ * gcm_new() - make a crypto block for a port
+ *
+ * Return: the block, or NULL.
+ */
 struct gcm *gcm_new(void)
 {
 	struct gcm *gcm;
@@ -55,6 +60,10 @@ struct gcm *gcm_new(void)
 	return gcm;
 }
 
+/**
+ * gcm_free() - wipe a crypto block and free it
+ * @gcm: the block, or NULL
+ */
 void gcm_free(struct gcm *gcm)
 {
 	if (!gcm)
@@ -67,6 +76,11 @@ void gcm_free(struct gcm *gcm)
 	}
 }
 
+/**
+ * gcm_implementation() - who computes AES-GCM here
+ *
+ * Return: the library's version.
+ */
 const char *gcm_implementation(void)
 {
 	return imb_get_version_str();
@@ -104,7 +118,15 @@ static void key_put(const struct expanded_key *exp, struct expanded_key *local)
 		explicit_bzero(local, sizeof(*local));
 }
 
-/* Begin a record: nonce and additional data */
+/**
+ * gcm_start() - begin a record
+ * @gcm: the crypto block
+ * @state: the record's, filled in
+ * @key: the key
+ * @iv: the nonce
+ * @aad: additional data
+ * @aad_len: its bytes
+ */
 void gcm_start(struct gcm *gcm, struct fw_gcm *state, const struct fw_key *key,
 	       const uint8_t iv[12], const uint8_t *aad, uint32_t aad_len)
 {
@@ -134,23 +156,45 @@ static void update(struct gcm *gcm, struct fw_gcm *state, const struct fw_key *k
 	key_put(exp, &local);
 }
 
-/* Encrypt @len more bytes of the record */
+/**
+ * gcm_seal() - encrypt more bytes of a record
+ * @gcm: the crypto block
+ * @state: the record's
+ * @key: the key
+ * @dst: where the ciphertext goes; may be @src
+ * @src: plaintext
+ * @len: bytes
+ */
 void gcm_seal(struct gcm *gcm, struct fw_gcm *state, const struct fw_key *key,
 	      uint8_t *dst, const uint8_t *src, uint32_t len)
 {
 	update(gcm, state, key, dst, src, len, mgr->gcm128_enc_update, mgr->gcm256_enc_update);
 }
 
-/* Decrypt @len more bytes of the record */
+/**
+ * gcm_open() - decrypt more bytes of a record
+ * @gcm: the crypto block
+ * @state: the record's
+ * @key: the key
+ * @dst: where the plaintext goes; may be @src
+ * @src: ciphertext
+ * @len: bytes
+ */
 void gcm_open(struct gcm *gcm, struct fw_gcm *state, const struct fw_key *key,
 	      uint8_t *dst, const uint8_t *src, uint32_t len)
 {
 	update(gcm, state, key, dst, src, len, mgr->gcm128_dec_update, mgr->gcm256_dec_update);
 }
 
-/*
- * Finish the record.  The library has two names for this, one for each
- * direction, but the tag is one function of the same state.
+/**
+ * gcm_tag() - finish a record
+ * @gcm: the crypto block
+ * @state: the record's
+ * @key: the key
+ * @tag: the tag that it has, or has to have
+ *
+ * The library has two names for this, one for each direction, but the tag is one
+ * function of the same state.
  */
 void gcm_tag(struct gcm *gcm, struct fw_gcm *state, const struct fw_key *key, uint8_t tag[16])
 {
@@ -165,7 +209,11 @@ void gcm_tag(struct gcm *gcm, struct fw_gcm *state, const struct fw_key *key, ui
 	key_put(exp, &local);
 }
 
-/* Forget what is known about the key in @slot */
+/**
+ * gcm_key_drop() - forget what is known of a key, and wipe it
+ * @gcm: the crypto block
+ * @slot: the key's, or FW_KEY_NO_SLOT
+ */
 void gcm_key_drop(struct gcm *gcm, uint32_t slot)
 {
 	struct expanded_key *exp = &gcm->cache[slot % CACHED_KEYS];

@@ -24,7 +24,13 @@ static uint64_t low_bytes(uint64_t size, enum machine machine)
 	return size >= split_from ? low : size;
 }
 
-/* RAM that is already in this process: tests and benches */
+/**
+ * hostmem_wrap() - take memory of this process for the guest's RAM: tests and benches
+ * @m: filled in
+ * @base: the memory; stays the caller's
+ * @size: its bytes
+ * @machine: QEMU's machine type
+ */
 void hostmem_wrap(struct hostmem *m, void *base, uint64_t size, enum machine machine)
 {
 	*m = (struct hostmem) {
@@ -35,7 +41,7 @@ void hostmem_wrap(struct hostmem *m, void *base, uint64_t size, enum machine mac
 }
 
 /**
- * hostmem_map - map the file that is the guest's RAM
+ * hostmem_map() - map the file that is the guest's RAM
  * @m: filled in
  * @path: QEMU's mem-path
  * @size: bytes of RAM that the guest has
@@ -77,6 +83,10 @@ int hostmem_map(struct hostmem *m, const char *path, uint64_t size, enum machine
 	return 0;
 }
 
+/**
+ * hostmem_unmap() - let go of the guest's RAM
+ * @m: the RAM; may be none
+ */
 void hostmem_unmap(struct hostmem *m)
 {
 	if (m->mapped)
@@ -85,7 +95,7 @@ void hostmem_unmap(struct hostmem *m)
 }
 
 /**
- * hostmem_private_in - does a process map our RAM file, but only for itself?
+ * hostmem_private_in() - does a process map our RAM file, but only for itself?
  * @m: a mapped file
  * @pid: of the process
  *

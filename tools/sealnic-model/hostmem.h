@@ -33,7 +33,7 @@ void hostmem_unmap(struct hostmem *m);
 bool hostmem_private_in(const struct hostmem *m, int pid);
 
 /**
- * hostmem_ptr - guest-physical address to pointer
+ * hostmem_ptr() - guest-physical address to pointer
  * @m: the RAM
  * @addr: guest-physical, untrusted
  * @len: bytes, untrusted; 0 is answered as 1

@@ -32,12 +32,24 @@ static bool happens(struct impair_dice *dice, double probability)
 	return (double)(roll(dice) >> 11) * 0x1p-53 < probability;
 }
 
+/**
+ * impair_any() - does anything go wrong on the wires?
+ * @im: the settings
+ *
+ * Return: true if it can.
+ */
 bool impair_any(const struct impair *im)
 {
 	return im->loss > 0 || im->reorder > 0 || im->dup > 0 || im->corrupt > 0 ||
 	       im->forge > 0 || im->delay_us;
 }
 
+/**
+ * impair_seed() - begin anew with the dice of a direction
+ * @dice: the direction's
+ * @seed: what all of them have in common
+ * @direction: its number
+ */
 void impair_seed(struct impair_dice *dice, uint64_t seed, uint32_t direction)
 {
 	struct impair_dice mix = { .state = seed ^ (uint64_t)direction << 32 };
@@ -45,7 +57,13 @@ void impair_seed(struct impair_dice *dice, uint64_t seed, uint32_t direction)
 	dice->state = roll(&mix);
 }
 
-/*
+/**
+ * impair_roll() - decide what happens to a frame
+ * @im: the settings
+ * @dice: the direction's
+ * @len: bytes of the frame
+ * @fate: filled in
+ *
  * The number of rolls for a frame does not depend on the settings, so that
  * changing one of them leaves the others' outcome alone.
  */
@@ -80,7 +98,7 @@ static uint32_t get16(const uint8_t *p)
 }
 
 /**
- * impair_forge - change one bit of a TCP packet's payload, and the checksum with it
+ * impair_forge() - change one bit of a TCP packet's payload, and the checksum with it
  * @frame: from its first byte
  * @len: bytes
  * @pick: chooses the bit
@@ -153,7 +171,14 @@ static const char *set_number(uint64_t *number, const char *value, uint64_t max)
 	return NULL;
 }
 
-/* Return: what is wrong with it, or NULL */
+/**
+ * impair_set() - change a setting
+ * @im: the settings
+ * @name: which
+ * @value: as somebody typed it
+ *
+ * Return: what is wrong with it, or NULL.
+ */
 const char *impair_set(struct impair *im, const char *name, const char *value)
 {
 	if (!strcmp(name, "loss"))
@@ -173,6 +198,14 @@ const char *impair_set(struct impair *im, const char *name, const char *value)
 	return "a wire has loss, reorder, dup, corrupt, forge, delay and seed";
 }
 
+/**
+ * impair_print() - the settings as a line of text
+ * @im: the settings
+ * @buf: for the line
+ * @size: bytes of @buf
+ *
+ * Return: as snprintf().
+ */
 int impair_print(const struct impair *im, char *buf, int size)
 {
 	return snprintf(buf, (size_t)size,

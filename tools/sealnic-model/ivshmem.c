@@ -104,7 +104,7 @@ static void bell_event(struct watch *w, uint32_t events)
 }
 
 /**
- * ivshmem_hang_up - end the connection; the device is not told
+ * ivshmem_hang_up() - end the connection; the device is not told
  * @iv: the server, which waits for the next one
  */
 void ivshmem_hang_up(struct ivshmem *iv)
@@ -175,7 +175,7 @@ static void listen_event(struct watch *w, uint32_t events)
 }
 
 /**
- * ivshmem_serve - let the VM have the device
+ * ivshmem_serve() - let the VM have the device
  * @iv: a connected server
  * @memory: BAR2, ready to be seen; stays the caller's
  *
@@ -200,7 +200,13 @@ int ivshmem_serve(struct ivshmem *iv, int memory)
 	return greet(iv);
 }
 
-/* A full counter means that QEMU has not looked for a long time: it will see this */
+/**
+ * ivshmem_irq() - raise an interrupt in the VM
+ * @iv: the server; nothing happens if it is not connected
+ * @vector: which
+ *
+ * A full counter means that QEMU has not looked for a long time: it will see this.
+ */
 void ivshmem_irq(struct ivshmem *iv, uint32_t vector)
 {
 	static const uint64_t one = 1;
@@ -211,7 +217,7 @@ void ivshmem_irq(struct ivshmem *iv, uint32_t vector)
 }
 
 /**
- * ivshmem_open - start to listen
+ * ivshmem_open() - start to listen
  * @iv: filled in
  * @path: of the socket; has to stay
  * @vectors: doorbells, and as many interrupts
@@ -251,6 +257,10 @@ int ivshmem_open(struct ivshmem *iv, const char *path, uint32_t vectors,
 	return 0;
 }
 
+/**
+ * ivshmem_close() - end the connection, and stop to listen
+ * @iv: the server
+ */
 void ivshmem_close(struct ivshmem *iv)
 {
 	ivshmem_hang_up(iv);

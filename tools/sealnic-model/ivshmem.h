@@ -58,6 +58,12 @@ int ivshmem_serve(struct ivshmem *iv, int memory);
 void ivshmem_hang_up(struct ivshmem *iv);
 void ivshmem_irq(struct ivshmem *iv, uint32_t vector);
 
+/**
+ * ivshmem_is_connected() - is there a VM?
+ * @iv: the server
+ *
+ * Return: true if so.
+ */
 static inline bool ivshmem_is_connected(const struct ivshmem *iv)
 {
 	return iv->conn.fd >= 0;

@@ -84,6 +84,12 @@ static enum fw_rx_result deliver_kept(struct lane *lane, const struct lane_frame
 	return lane->deliver(lane->receiver, &frame, may_hold);
 }
 
+/**
+ * lane_init() - make a direction of a wire, without link
+ * @lane: the direction, zeroed but for its receiver and sender
+ * @impair: the settings, which may change later
+ * @number: its own, for its dice
+ */
 void lane_init(struct lane *lane, const struct impair *impair, uint32_t number)
 {
 	lane->impair = impair;
@@ -230,7 +236,7 @@ static void tx_impaired(struct lane *lane, const struct fw_frame *frame)
 }
 
 /**
- * lane_tx - put a frame on the wire
+ * lane_tx() - put a frame on the wire
  * @lane: the direction
  * @frame: the sender's again on return
  */
@@ -253,7 +259,7 @@ void lane_tx(struct lane *lane, const struct fw_frame *frame)
 }
 
 /**
- * lane_ready - flow control
+ * lane_ready() - flow control
  * @lane: the direction
  *
  * Return: false if the sender should pause; its wake() is called after that.
@@ -279,7 +285,12 @@ static void wake_sender(struct lane *lane)
 	lane->wake(lane->sender);
 }
 
-/* The settings were changed: what is still on its way arrives by the new ones */
+/**
+ * lane_impair_changed() - the settings were changed
+ * @lane: the direction
+ *
+ * What is still on its way arrives by the new ones.
+ */
 void lane_impair_changed(struct lane *lane)
 {
 	uint64_t now = now_ns();
@@ -293,7 +304,11 @@ void lane_impair_changed(struct lane *lane)
 	update_slow(lane);
 }
 
-/* The cable was plugged or pulled: what was in it is lost */
+/**
+ * lane_set_up() - the cable was plugged or pulled: what was in it is lost
+ * @lane: the direction
+ * @up: there is a link
+ */
 void lane_set_up(struct lane *lane, bool up)
 {
 	if (lane->up == up)
@@ -336,7 +351,7 @@ static uint64_t run_fifo(struct lane *lane, uint64_t now)
 }
 
 /**
- * lane_run - do what is due; called after every round of events
+ * lane_run() - do what is due; called after every round of events
  * @lane: the direction
  * @now: the time
  *

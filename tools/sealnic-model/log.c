@@ -12,6 +12,10 @@
 
 bool verbose;
 
+/**
+ * say() - a message to whoever started the model
+ * @fmt: as printf()
+ */
 void say(const char *fmt, ...)
 {
 	static const char name[] = "sealnic-model: ";

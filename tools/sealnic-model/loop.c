@@ -19,6 +19,11 @@
 
 static int epfd = -1;
 
+/**
+ * now_ns() - the clock
+ *
+ * Return: CLOCK_MONOTONIC in nanoseconds.
+ */
 uint64_t now_ns(void)
 {
 	struct timespec ts;
@@ -27,18 +32,31 @@ uint64_t now_ns(void)
 	return (uint64_t)ts.tv_sec * NSEC_PER_SEC + (uint64_t)ts.tv_nsec;
 }
 
+/**
+ * loop_open() - make the event loop
+ *
+ * Return: 0 or a negative error.
+ */
 int loop_open(void)
 {
 	epfd = epoll_create1(EPOLL_CLOEXEC);
 	return epfd < 0 ? -errno : 0;
 }
 
+/** loop_close() - end the event loop */
 void loop_close(void)
 {
 	close(epfd);
 	epfd = -1;
 }
 
+/**
+ * loop_add() - watch a descriptor
+ * @w: the descriptor and who handles it
+ * @events: EPOLLIN and others
+ *
+ * Return: 0 or a negative error.
+ */
 int loop_add(struct watch *w, uint32_t events)
 {
 	struct epoll_event ev = { .events = events, .data.ptr = w };
@@ -46,6 +64,11 @@ int loop_add(struct watch *w, uint32_t events)
 	return epoll_ctl(epfd, EPOLL_CTL_ADD, w->fd, &ev) ? -errno : 0;
 }
 
+/**
+ * loop_change() - watch a descriptor for other events
+ * @w: a watched one
+ * @events: EPOLLIN and others; 0: none but its end
+ */
 void loop_change(struct watch *w, uint32_t events)
 {
 	struct epoll_event ev = { .events = events, .data.ptr = w };
@@ -53,6 +76,10 @@ void loop_change(struct watch *w, uint32_t events)
 	epoll_ctl(epfd, EPOLL_CTL_MOD, w->fd, &ev);
 }
 
+/**
+ * loop_remove() - watch a descriptor no more, and close it
+ * @w: the descriptor; may be none
+ */
 void loop_remove(struct watch *w)
 {
 	if (w->fd < 0)
@@ -79,7 +106,7 @@ static void sleep_until(uint64_t until)
 }
 
 /**
- * loop_wait - sleep until something happens, then have it handled
+ * loop_wait() - sleep until something happens, then have it handled
  * @until: deadline; a past one polls, NEVER waits for events only
  */
 void loop_wait(uint64_t until)

@@ -105,7 +105,12 @@ static bool may_overwrite(int fd)
 	       (magic == PCAP_MAGIC_NSEC || magic == PCAP_MAGIC_USEC);
 }
 
-/* Return: what is wrong, or NULL; the same for pcap_stop() */
+/**
+ * pcap_start() - begin a recording
+ * @path: of the file
+ *
+ * Return: what is wrong, or NULL.
+ */
 const char *pcap_start(const char *path)
 {
 	static const struct pcap_header header = {
@@ -144,6 +149,11 @@ const char *pcap_start(const char *path)
 	return pcap_on ? NULL : failure;
 }
 
+/**
+ * pcap_stop() - end the recording
+ *
+ * Return: what is wrong, or was since it began; or NULL.
+ */
 const char *pcap_stop(void)
 {
 	if (pcap_on)
@@ -155,6 +165,10 @@ const char *pcap_stop(void)
 	return failure[0] ? failure : NULL;
 }
 
+/**
+ * pcap_frame() - record a frame; pcap_on is true
+ * @frame: the sender's again on return
+ */
 void pcap_frame(const struct fw_frame *frame)
 {
 	uint32_t len = frame->hdr_len + frame->data_len;
@@ -181,7 +195,12 @@ void pcap_frame(const struct fw_frame *frame)
 		flush_at = now_ns() + FLUSH_AFTER;
 }
 
-/* Somebody may be watching the file grow. Return: when to be called again */
+/**
+ * pcap_run() - write out what has waited: somebody may be watching the file grow
+ * @now: the time
+ *
+ * Return: when to be called again.
+ */
 uint64_t pcap_run(uint64_t now)
 {
 	if (!pcap_on)

@@ -328,6 +328,11 @@ static const struct ivshmem_ops vm_ops = {
 	.gone = vm_gone,
 };
 
+/**
+ * port_had_vm() - is it all over?
+ *
+ * Return: true if a VM was connected, and none is any more.
+ */
 bool port_had_vm(void)
 {
 	return ever_connected && !connected;
@@ -337,6 +342,14 @@ bool port_had_vm(void)
  * The wire's side
  */
 
+/**
+ * port_deliver() - a frame arrives at a port
+ * @receiver: the port
+ * @frame: the wire's again on return
+ * @may_hold: the wire can keep it
+ *
+ * Return: FW_RX_HOLD if it has to.
+ */
 enum fw_rx_result port_deliver(void *receiver, const struct fw_frame *frame, bool may_hold)
 {
 	struct port *port = receiver;
@@ -351,6 +364,10 @@ enum fw_rx_result port_deliver(void *receiver, const struct fw_frame *frame, boo
 	return result;
 }
 
+/**
+ * port_wake() - a port's wire takes frames again
+ * @sender: the port
+ */
 void port_wake(void *sender)
 {
 	struct port *port = sender;
@@ -359,6 +376,11 @@ void port_wake(void *sender)
 		port->run_at = 0;
 }
 
+/**
+ * port_set_link() - there is somebody at the other end of a port's wire, or not
+ * @port: the port
+ * @up: there is
+ */
 void port_set_link(struct port *port, bool up)
 {
 	if (!port->fw || port->link == up)
@@ -373,7 +395,13 @@ void port_set_link(struct port *port, bool up)
  * The main loop's side
  */
 
-/* Return: when to be called again if nothing else happens */
+/**
+ * port_run() - do what is due
+ * @port: the port
+ * @now: the time
+ *
+ * Return: when to be called again if nothing else happens.
+ */
 uint64_t port_run(struct port *port, uint64_t now)
 {
 	if (port->run_at > now)
@@ -391,7 +419,14 @@ uint64_t port_run(struct port *port, uint64_t now)
 	return port->run_at;
 }
 
-/* Return: 0, or -1 after it was reported */
+/**
+ * port_open() - make a port that waits for a VM
+ * @port: filled in
+ * @index: its number
+ * @cfg: copied; what it points to has to stay
+ *
+ * Return: 0, or -1 after it was reported.
+ */
 int port_open(struct port *port, unsigned int index, const struct port_config *cfg)
 {
 	*port = (struct port) {
@@ -403,6 +438,10 @@ int port_open(struct port *port, unsigned int index, const struct port_config *c
 	return ivshmem_open(&port->iv, cfg->sock, cfg->vectors, &vm_ops, port);
 }
 
+/**
+ * port_close() - the end of a port, and of its VM's connection
+ * @port: the port
+ */
 void port_close(struct port *port)
 {
 	detach(port);

@@ -233,6 +233,12 @@ static const struct far_ops stream_ops = {
 	.close = stream_close,
 };
 
+/**
+ * stream_open() - a far side for QEMU's "-netdev stream,server=off"
+ * @path: of the socket where it connects
+ *
+ * Return: the far side, or NULL.
+ */
 struct far *stream_open(const char *path)
 {
 	struct stream *s = calloc(1, sizeof(*s));

@@ -98,6 +98,12 @@ static const struct far_ops tap_ops = {
 	.retry = NSEC_PER_MSEC,
 };
 
+/**
+ * tap_open() - a far side that is a tap interface of this machine
+ * @name: of the interface
+ *
+ * Return: the far side, or NULL.
+ */
 struct far *tap_open(const char *name)
 {
 	struct tap *tap = calloc(1, sizeof(*tap));
@@ -148,6 +154,11 @@ static const struct far_ops null_ops = {
 	.close = null_close,
 };
 
+/**
+ * null_open() - a far side that swallows everything
+ *
+ * Return: the far side, or NULL.
+ */
 struct far *null_open(void)
 {
 	struct far *far = calloc(1, sizeof(*far));

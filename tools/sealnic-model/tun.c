@@ -14,7 +14,13 @@
 
 #include "tun.h"
 
-/* Return: a non-blocking descriptor that carries a frame a read or write, or an error */
+/**
+ * tun_open() - open a tap interface; it is made if there is none
+ * @name: of the interface
+ *
+ * Return: a non-blocking descriptor that carries a frame a read or write, or a
+ * negative error.
+ */
 int tun_open(const char *name)
 {
 	struct ifreq ifr = { .ifr_flags = IFF_TAP | IFF_NO_PI };

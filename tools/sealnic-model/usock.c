@@ -46,7 +46,13 @@ static int clear_path(const struct sockaddr_un *addr)
 	return 0;
 }
 
-/* Return: a bound, non-blocking socket (SOCK_STREAM listens), or -1 */
+/**
+ * usock_bind() - make a Unix socket with a path
+ * @path: the path
+ * @type: SOCK_STREAM, which listens, or SOCK_DGRAM
+ *
+ * Return: the socket, non-blocking, or -1 after it was reported.
+ */
 int usock_bind(const char *path, int type)
 {
 	struct sockaddr_un addr = { .sun_family = AF_UNIX };
@@ -79,11 +85,22 @@ int usock_bind(const char *path, int type)
 	return fd;
 }
 
+/**
+ * usock_accept() - take a connection
+ * @fd: a socket that listens
+ *
+ * Return: the connection, non-blocking, or -1.
+ */
 int usock_accept(int fd)
 {
 	return accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 }
 
+/**
+ * usock_close() - close a socket and remove its path
+ * @fd: the socket, or -1
+ * @path: the path
+ */
 void usock_close(int fd, const char *path)
 {
 	if (fd < 0)

@@ -58,7 +58,13 @@ static void wire_add(struct wire *wire)
 	wires_tail = &wire->next;
 }
 
-/* Join two ports. Return: what is wrong, or NULL; the same for wire_far() */
+/**
+ * wire_pair() - join two ports
+ * @a: one
+ * @b: the other
+ *
+ * Return: what is wrong, or NULL.
+ */
 const char *wire_pair(struct port *a, struct port *b)
 {
 	struct wire *wire;
@@ -85,7 +91,14 @@ const char *wire_pair(struct port *a, struct port *b)
 	return NULL;
 }
 
-/* Join a port and a far side, which is the wire's if this succeeds */
+/**
+ * wire_far() - join a port and a far side
+ * @port: the port
+ * @kind: a name for the far side
+ * @far: the far side; the wire's if this succeeds
+ *
+ * Return: what is wrong, or NULL.
+ */
 const char *wire_far(struct port *port, const char *kind, struct far *far)
 {
 	struct wire *wire;
@@ -138,7 +151,12 @@ static void update_link(struct wire *wire)
 		port_set_link(wire->port[1], up);
 }
 
-/* Return: when to be called again if nothing else happens */
+/**
+ * wires_run() - find out where there is a link, and move what is due
+ * @now: the time
+ *
+ * Return: when to be called again if nothing else happens.
+ */
 uint64_t wires_run(uint64_t now)
 {
 	uint64_t next = NEVER;
@@ -152,6 +170,12 @@ uint64_t wires_run(uint64_t now)
 	return next;
 }
 
+/**
+ * wires_lane() - one of all directions of all wires
+ * @index: its number, from 0 on
+ *
+ * Return: the direction; NULL behind the last one.
+ */
 struct lane *wires_lane(unsigned int index)
 {
 	struct wire *wire = wires;
@@ -161,7 +185,10 @@ struct lane *wires_lane(unsigned int index)
 	return wire ? &wire->lane[index] : NULL;
 }
 
-/* wire_impair has new values */
+/**
+ * wires_impair_changed() - wire_impair has new values
+ * @reseed: the seed is one of them
+ */
 void wires_impair_changed(bool reseed)
 {
 	struct lane *lane;
@@ -174,6 +201,7 @@ void wires_impair_changed(bool reseed)
 	}
 }
 
+/** wires_close() - the end of all wires and far sides */
 void wires_close(void)
 {
 	struct wire *wire;

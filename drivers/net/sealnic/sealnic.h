@@ -4,14 +4,15 @@
  *
  * Locks, outermost first:
  *
- *  devlink instance lock   the health reporters' operations
- *  RTNL                    configuration, bringing queues up and down, reset
- *  sealnic_tls_rx_dev.sem  receive contexts come and go, or a reset takes all
- *  cmdq.mbox_lock          the command buffer
- *  rx_mode_lock            order of SET_RX_MODE commands
- *  cmdq.event_lock         the event ring's consumer
- *  sealnic_tls_rx.lock     one receive context's id and socket
- *  cmdq.lock               the command ring and its waiters
+ *  devlink instance lock    the health reporters' operations
+ *  RTNL                     configuration, bringing queues up and down, reset
+ *  sealnic_tls_rx_dev.sem   receive contexts come and go, or a reset takes all
+ *  rx_mode_lock             order of SET_RX_MODE commands
+ *  cmdq.mbox_lock           the command buffer
+ *  sealnic_tls_rx_dev.lock  the list of receive contexts, where sem is shared
+ *  cmdq.event_lock          the event ring's consumer
+ *  sealnic_tls_rx.lock      one receive context's id and socket
+ *  cmdq.lock                the command ring and its waiters
  *
  * Rings need none: a transmit ring is filled under its netdev_queue's lock and
  * emptied by its NAPI, a receive ring belongs to its NAPI altogether.  Whoever

@@ -224,6 +224,7 @@ failed:
  * device's: four bytes of salt, then the eight that a TLS 1.2 record carries
  * and that are the rest of the nonce in TLS 1.3.
  *
+ * Context: any
  * Return: 0, or -EOPNOTSUPP if the device cannot do it
  */
 int sealnic_tls_cmd_init(struct sealnic *sn, struct sealnic_cmd *cmd,
@@ -487,6 +488,7 @@ static struct sk_buff *sealnic_tls_fallback(struct sealnic_tx_ring *ring, struct
  * expects.  A packet that must not leave in the clear and cannot be sealed is
  * freed here.
  *
+ * Context: the netdev_queue's lock, softirqs off
  * Return: the packet to send, perhaps sealed already, or NULL.
  */
 struct sk_buff *sealnic_tls_xmit(struct sealnic *sn, struct sealnic_tx_ring *ring,
@@ -580,6 +582,8 @@ drop:
  * @tx: what sealnic_tls_xmit() said of it
  *
  * The device waits for a packet that will not come.
+ *
+ * Context: the netdev_queue's lock
  */
 void sealnic_tls_xmit_failed(const struct sealnic_tls_tx *tx)
 {
@@ -591,6 +595,7 @@ void sealnic_tls_xmit_failed(const struct sealnic_tls_tx *tx)
  * @sn: the device
  * @skb: a packet of the connection
  *
+ * Context: softirq, or process with softirqs off
  * Return: always the same queue for one connection, so that the device sees
  * its packets in order.
  */
@@ -617,6 +622,8 @@ u16 sealnic_tls_queue(struct sealnic *sn, struct sk_buff *skb)
  * @id: of the context
  *
  * The next packet brings it back.
+ *
+ * Context: process or softirq
  */
 void sealnic_tls_lost(struct sealnic *sn, u32 id)
 {
@@ -640,6 +647,8 @@ void sealnic_tls_lost(struct sealnic *sn, u32 id)
  *
  * Each connection goes on in software until its next record, which asks for a
  * context anew.
+ *
+ * Context: process, RTNL
  */
 void sealnic_tls_reset_done(struct sealnic *sn)
 {

@@ -64,6 +64,7 @@ static int sealnic_tx_mapped(struct sealnic_tx_ring *ring,
  * @data: bytes
  * @len: how many
  *
+ * Context: the netdev_queue's lock
  * Return: 0 or -ENOMEM
  */
 int sealnic_tx_map_single(struct sealnic_tx_ring *ring,
@@ -86,6 +87,7 @@ int sealnic_tx_map_single(struct sealnic_tx_ring *ring,
  * @off: where in the fragment to begin
  * @len: how many bytes
  *
+ * Context: the netdev_queue's lock
  * Return: 0 or -ENOMEM
  */
 int sealnic_tx_map_frag(struct sealnic_tx_ring *ring, struct sealnic_txd *txd,
@@ -270,6 +272,7 @@ static void sealnic_tx_count(struct sealnic_tx_stats *stats,
  * @skb: packet
  * @netdev: network interface
  *
+ * Context: the netdev_queue's lock, softirqs off
  * Return: NETDEV_TX_OK, or NETDEV_TX_BUSY if the stack overlooked a stop
  */
 netdev_tx_t sealnic_start_xmit(struct sk_buff *skb, struct net_device *netdev)
@@ -343,6 +346,7 @@ out:
  * @netdev: network interface
  * @features: what the interface could do for packets in general
  *
+ * Context: any
  * Return: what it can do for this one
  */
 netdev_features_t sealnic_features_check(struct sk_buff *skb,

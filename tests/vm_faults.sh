@@ -4,6 +4,7 @@
 # What can happen to a NIC with sealed traffic on it: taken down, reset, stopped, stuck, unplugged, its driver unloaded,
 # the device dead. Connections that can go on do so, with all content right and none of it in the clear; nothing hangs.
 #
+# vm: --smp 2
 # timeout: 400
 # reports: NETDEV WATCHDOG
 . "$(dirname "$0")/guest-lib.sh"

@@ -5,6 +5,7 @@
 # being full, a device that completes what was never posted; what is counted while software seals; and what a dead device's
 # interface says.
 #
+# vm: --smp 2
 # timeout: 180
 . "$(dirname "$0")/guest-lib.sh"
 . "$(dirname "$0")/guest-traffic.sh"

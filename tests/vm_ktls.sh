@@ -4,7 +4,7 @@
 # The kTLS core in software: every operation with every version and cipher against a record layer in user space, races,
 # and the same once more over asynchronous implementations of the ciphers.
 #
-# vm: --no-nic
+# vm: --smp 2 --no-nic
 # timeout: 330
 set -u
 here=$(dirname "$0")

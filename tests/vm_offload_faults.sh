@@ -6,7 +6,7 @@
 # way and idle: all go on with all content right and none of it in the clear, none hangs, and the core says why those
 # are software's that are.
 #
-# vm: --model-arg --contexts --model-arg 16
+# vm: --smp 2 --model-arg --contexts --model-arg 16
 # timeout: 600
 . "$(dirname "$0")/guest-lib.sh"
 . "$(dirname "$0")/guest-ktls.sh"

@@ -10,6 +10,7 @@
 #
 #   SOAK=1800 tests/vm.sh --timeout 3000 -- tests/vm_offload_soak.sh
 #
+# vm: --smp 2
 # timeout: 400
 . "$(dirname "$0")/guest-lib.sh"
 . "$(dirname "$0")/guest-traffic.sh"

@@ -4,7 +4,7 @@
 # The next key of a connection that the NIC seals and opens: each line of the list of what went wrong elsewhere, by its
 # number; see ktls_rekey.c, and vm_rekey_route.sh for the one that needs two ways.
 #
-# vm: --model-arg --contexts --model-arg 16
+# vm: --smp 2 --model-arg --contexts --model-arg 16
 # timeout: 300
 . "$(dirname "$0")/guest-lib.sh"
 . "$(dirname "$0")/guest-ktls.sh"

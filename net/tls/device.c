@@ -30,14 +30,6 @@ static LIST_HEAD(conns);
 static struct workqueue_struct *tls_device_wq;
 static struct kmem_cache *record_cache;
 
-/**
- * struct tls_hw_record - a record that the device has, or had, to seal
- * @info: what drivers see of it
- */
-struct tls_hw_record {
-	struct tls_record_info info;
-};
-
 /* --- records --- */
 
 /* So many records of a connection that are done with are kept for the next */
@@ -52,7 +44,7 @@ struct tls_hw_record {
  *
  * Return: the record, or NULL.
  */
-struct tls_hw_record *tls_hw_record_alloc(struct tls_hw_tx *tx, gfp_t gfp)
+struct tls_record_info *tls_hw_record_alloc(struct tls_hw_tx *tx, gfp_t gfp)
 {
 	struct tls_record_info *info = NULL;
 
@@ -65,9 +57,7 @@ struct tls_hw_record *tls_hw_record_alloc(struct tls_hw_tx *tx, gfp_t gfp)
 		}
 		spin_unlock_bh(&tx->off.lock);
 	}
-	if (info)
-		return container_of(info, struct tls_hw_record, info);
-	return kmem_cache_alloc(record_cache, gfp);
+	return info ?: kmem_cache_alloc(record_cache, gfp);
 }
 
 /**
@@ -76,7 +66,7 @@ struct tls_hw_record *tls_hw_record_alloc(struct tls_hw_tx *tx, gfp_t gfp)
  *
  * Context: any.
  */
-void tls_hw_record_free(struct tls_hw_record *rec)
+void tls_hw_record_free(struct tls_record_info *rec)
 {
 	if (rec)
 		kmem_cache_free(record_cache, rec);
@@ -93,7 +83,7 @@ static void record_put_pages(struct tls_record_info *info)
 static void record_put(struct tls_record_info *info)
 {
 	record_put_pages(info);
-	kmem_cache_free(record_cache, container_of(info, struct tls_hw_record, info));
+	kmem_cache_free(record_cache, info);
 }
 
 /**
@@ -109,23 +99,22 @@ static void record_put(struct tls_record_info *info)
  *
  * Context: process.
  */
-void tls_hw_record_add(struct sock *sk, struct tls_hw_record *rec, const struct bio_vec *bv,
+void tls_hw_record_add(struct sock *sk, struct tls_record_info *rec, const struct bio_vec *bv,
 		       u32 n, u32 len)
 {
 	struct tls_offload_context_tx *off = &tls_conn(sk)->hw->tx->off;
-	struct tls_record_info *info = &rec->info;
 	u32 i;
 
-	info->end_seq = tcp_sk(sk)->write_seq + len;
-	info->len = len;
-	info->num_frags = n;
+	rec->end_seq = tcp_sk(sk)->write_seq + len;
+	rec->len = len;
+	rec->num_frags = n;
 	for (i = 0; i < n; i++) {
 		get_page(bv[i].bv_page);
-		skb_frag_fill_page_desc(&info->frags[i], bv[i].bv_page, bv[i].bv_offset,
+		skb_frag_fill_page_desc(&rec->frags[i], bv[i].bv_page, bv[i].bv_offset,
 					bv[i].bv_len);
 	}
 	spin_lock_bh(&off->lock);
-	list_add_tail(&info->list, &off->records_list);
+	list_add_tail(&rec->list, &off->records_list);
 	spin_unlock_bh(&off->lock);
 }
 
@@ -151,8 +140,7 @@ static void records_acked(struct sock *sk, u32 acked_seq)
 			tx->nfree++;
 			list_add(&info->list, &tx->free);
 		} else {
-			kmem_cache_free(record_cache,
-					container_of(info, struct tls_hw_record, info));
+			kmem_cache_free(record_cache, info);
 		}
 	}
 	spin_unlock_irqrestore(&off->lock, flags);
@@ -247,7 +235,7 @@ static void hw_tx_free(struct tls_hw_tx *tx)
 	list_for_each_entry_safe(info, next, &tx->off.records_list, list)
 		record_put(info);
 	list_for_each_entry_safe(info, next, &tx->free, list)
-		kmem_cache_free(record_cache, container_of(info, struct tls_hw_record, info));
+		kmem_cache_free(record_cache, info);
 	tls_epoch_close(&tx->epoch);
 	tls_pages_free(tx->ubuf);
 	kfree_sensitive(tx);
@@ -702,14 +690,14 @@ static struct tls_hw_tx *hw_tx_alloc(struct tls_context *ctx, const struct tls_c
 /* What comes before is not the device's to seal */
 static bool start_marker(struct tls_hw_tx *tx, u32 seq)
 {
-	struct tls_hw_record *marker = tls_hw_record_alloc(tx, GFP_KERNEL);
+	struct tls_record_info *marker = tls_hw_record_alloc(tx, GFP_KERNEL);
 
 	if (!marker)
 		return false;
-	marker->info.end_seq = seq;
-	marker->info.len = 0;
-	marker->info.num_frags = 0;
-	list_add(&marker->info.list, &tx->off.records_list);
+	marker->end_seq = seq;
+	marker->len = 0;
+	marker->num_frags = 0;
+	list_add(&marker->list, &tx->off.records_list);
 	return true;
 }
 
@@ -1062,7 +1050,7 @@ int tls_device_init(void)
 {
 	int err = -ENOMEM;
 
-	record_cache = KMEM_CACHE(tls_hw_record, 0);
+	record_cache = KMEM_CACHE(tls_record_info, 0);
 	if (!record_cache)
 		return -ENOMEM;
 	tls_device_wq = alloc_workqueue("ktls_device", 0, 0);

@@ -60,7 +60,7 @@ struct tls_tx_rec {
 	bool ended;
 	bool sealed;
 	bool hw;
-	struct tls_hw_record *info;
+	struct tls_record_info *info;
 	u32 len;
 	u32 room;
 	u32 charged;
@@ -80,7 +80,7 @@ static struct tls_tx_rec *rec_alloc(struct sock *sk, u8 type, bool hw)
 {
 	struct tls_conn *conn = tls_conn(sk);
 	struct tls_tx_rec *rec = conn->tx.spare;
-	struct tls_hw_record *info = NULL;
+	struct tls_record_info *info = NULL;
 
 	/* Storage sends to free memory, and must not wait for memory to be freed */
 	if (rec)

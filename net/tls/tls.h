@@ -118,7 +118,6 @@ enum tls_why {
 };
 
 struct tls_tx_rec;
-struct tls_hw_record;
 
 /**
  * struct tls_hw_tx - a device's context for sending
@@ -459,9 +458,9 @@ void tls_hw_retire_tx(struct tls_hw *hw);
 void tls_hw_retire_last_tx(struct tls_hw *hw);
 bool tls_hw_detach(struct sock *sk);
 void tls_hw_free(struct tls_hw *hw);
-struct tls_hw_record *tls_hw_record_alloc(struct tls_hw_tx *tx, gfp_t gfp);
-void tls_hw_record_free(struct tls_hw_record *rec);
-void tls_hw_record_add(struct sock *sk, struct tls_hw_record *rec, const struct bio_vec *bv,
+struct tls_record_info *tls_hw_record_alloc(struct tls_hw_tx *tx, gfp_t gfp);
+void tls_hw_record_free(struct tls_record_info *rec);
+void tls_hw_record_add(struct sock *sk, struct tls_record_info *rec, const struct bio_vec *bv,
 		       u32 n, u32 len);
 void tls_hw_resync_tx(struct sock *sk);
 void tls_hw_note(struct sock *sk, bool tx, enum tls_why why);

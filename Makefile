@@ -92,13 +92,13 @@ bench: setup all	## the figures, in a table and in build/bench.json
 check:	## every test but those of check-debug
 	@tests/setup.sh build check
 	@$(MAKE) all
-	@tests/check.sh modules host riscv fuzz vm
+	@tests/check.sh modules fuzz host riscv vm
 
 .PHONY: check-host
 check-host:	## the tests that need no VM
 	@tests/setup.sh build check
 	@$(MAKE) model tests
-	@tests/check.sh modules host riscv fuzz
+	@tests/check.sh modules fuzz host riscv
 
 .PHONY: check-vm
 check-vm: setup all	## the tests in a VM (TESTS="vm_boot ..." for some, JOBS=1 for one VM at a time)

@@ -221,8 +221,9 @@ exec {op_in}<>"$run/op.in" {op_out}<>"$run/op.out" {qmp_in}<>"$run/qmp.in" {qmp_
 # drift here, must not be given up for a clock that is a device access. QEMU keeps what it translated of a program by
 # address: at random ones a shell script takes twice as long.
 quirks='tsc=reliable no_timer_check mitigations=off nokaslr norandmaps watchdog_thresh=60 rcupdate.rcu_cpu_stall_timeout=60'
+# To a guest that can never have a second CPU, QEMU gives no memory barriers: the model, which is none, needs them.
 args=(-nodefaults -no-user-config -display none -no-reboot
-	-machine "$machine,memory-backend=ram0" -accel "$accel" -cpu "$cpu" -smp "$smp" -m "${mem}M"
+	-machine "$machine,memory-backend=ram0" -accel "$accel" -cpu "$cpu" -smp "$smp,maxcpus=$((smp > 2 ? smp : 2))" -m "${mem}M"
 	-object "memory-backend-file,id=ram0,size=${mem}M,mem-path=$ram,share=on"
 	-kernel "$kernel/vmlinuz" -initrd "$initramfs"
 	-append "console=ttyS3,115200 loglevel=5 panic=-1 oops=panic $quirks $append"

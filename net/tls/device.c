@@ -355,8 +355,9 @@ void tls_hw_retire_tx(struct tls_hw *hw)
  * tls_hw_retire_last_tx() - take the context for sending from the device, and have no other
  * @hw: the connection's
  *
- * Nothing is left for the device to seal. In two steps, as a packet that tls_validate_xmit_skb()
- * let pass in plaintext must still look offloaded to the driver.
+ * Nothing is left for the device to seal. The socket looks offloaded to the driver for ever: a copy
+ * in plaintext of what was acknowledged may wait in a stopped queue for as long as that is stopped,
+ * and nobody but the driver looks at it again, and drops it.
  *
  * Context: process, may sleep; not the socket's lock. Nobody gives it another meanwhile.
  */
@@ -365,10 +366,6 @@ void tls_hw_retire_last_tx(struct tls_hw *hw)
 	struct net_device *netdev;
 
 	WRITE_ONCE(hw->leaving, true);
-	synchronize_net();
-	spin_lock_bh(&conns_lock);
-	set_validate_sw(hw);
-	spin_unlock_bh(&conns_lock);
 	synchronize_net();
 	down_read(&tls_device_lock);
 	netdev = rcu_dereference_protected(hw->conn->ctx.netdev,
@@ -498,7 +495,10 @@ static void device_down(struct net_device *netdev)
 	if (list_empty(&gone))
 		goto out;
 
-	/* The same two steps as in tls_hw_retire_last_tx() */
+	/*
+	 * In two steps, as a packet that tls_validate_xmit_skb() let pass in plaintext must still look
+	 * offloaded to the driver
+	 */
 	synchronize_net();
 	spin_lock_irqsave(&conns_lock, flags);
 	list_for_each_entry(ctx, &gone, list) {

@@ -250,19 +250,18 @@ struct sk_buff *tls_validate_xmit_skb(struct sock *sk, struct net_device *dev, s
 {
 	const struct tls_conn *conn = tls_conn(sk);
 
-	if (likely(!READ_ONCE(conn->hw->leaving)) &&
-	    reaches(dev, rcu_dereference_bh(conn->ctx.netdev))) {
-		/* Sealed while the device waited for a key: it would be sealed again, or dropped */
-		if (unlikely(READ_ONCE(conn->hw->rekeyed)) && !skb_is_decrypted(skb))
-			skb_orphan(skb);
+	/*
+	 * What is not plaintext a driver passes on as it is: from before the offload, or sealed
+	 * while the device waited for a key
+	 */
+	if (reaches(dev, rcu_dereference_bh(conn->ctx.netdev)) &&
+	    (likely(!READ_ONCE(conn->hw->leaving)) || !skb_is_decrypted(skb)))
 		return skb;
-	}
 	skb = seal_skb(sk, skb);
 	/*
-	 * Drivers and bonding would take it for a packet to seal, by its socket, and even if the
-	 * feature is off now. That the socket is not told when it has left costs little, and lasts
-	 * until the device has lost the context (tls_hw_retire_last_tx(), device_down()) or for as
-	 * long as the route is another one.
+	 * Another driver, and bonding, would take it for a packet to seal, by its socket, and even
+	 * if the feature is off now. That the socket is not told when it has left costs little, and
+	 * lasts as long as the route is another one, or until the device has lost its context.
 	 */
 	if (skb && (dev->tlsdev_ops || netif_is_bond_master(dev)))
 		skb_orphan(skb);

@@ -131,8 +131,6 @@ void tls_rekey_tx(struct sock *sk)
 	if (!hw || !hw->tx)
 		return;
 	down_read(&tls_device_lock);
-	/* Before the first packet that is sealed with it */
-	WRITE_ONCE(hw->rekeyed, true);
 	if (hw->down) {
 		if (conn->tx.hw)
 			tls_hw_leave_tx(sk, TLS_WHY_DOWN);

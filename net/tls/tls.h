@@ -174,8 +174,6 @@ struct tls_hw_rx {
  * @detached: the program has closed the socket; under tls_device_lock
  * @down: the device went down. Written under tls_device_lock, read without.
  * @leaving: nothing may go to the device for sealing any more. Read without lock.
- * @rekeyed: there was a second key for sending: what is not plaintext is not the device's. Read
- *	without lock.
  * @tx_rekey: the device does not have the newest key for sending, and will get it. Written under
  *	tls_device_lock and the socket's lock, read without.
  * @tx_rekey_seq: TCP sequence number of the first byte that no older key has sealed
@@ -193,7 +191,6 @@ struct tls_hw {
 	bool detached;
 	bool down;
 	bool leaving;
-	bool rekeyed;
 	bool tx_rekey;
 	bool retiring;
 	bool rx_rekey;

@@ -392,10 +392,24 @@ struct sealnic_tls_replay {
 
 enum sealnic_tls_found {
 	SEALNIC_TLS_FOUND,
-	SEALNIC_TLS_BEFORE,	/* from before the offload began: not for us to seal */
-	SEALNIC_TLS_MIXED,	/* some of it is, some is not */
+	SEALNIC_TLS_BYPASS,	/* from before the offload began, or some of it is */
 	SEALNIC_TLS_GONE,	/* acknowledged: nobody waits for it */
 };
+
+/* Is byte @seq from before the offload began? */
+static bool sealnic_tls_is_before(struct tls_offload_context_tx *octx, u32 seq)
+{
+	struct tls_record_info *record;
+	unsigned long flags;
+	bool is_before;
+	u64 rec_no;
+
+	spin_lock_irqsave(&octx->lock, flags);
+	record = tls_get_record(octx, seq, &rec_no);
+	is_before = record && tls_record_is_start_marker(record);
+	spin_unlock_irqrestore(&octx->lock, flags);
+	return is_before;
+}
 
 static enum sealnic_tls_found sealnic_tls_find(struct tls_offload_context_tx *octx,
 					       u32 seq, u32 len,
@@ -411,8 +425,7 @@ static enum sealnic_tls_found sealnic_tls_find(struct tls_offload_context_tx *oc
 	if (!record) {
 		found = SEALNIC_TLS_GONE;
 	} else if (tls_record_is_start_marker(record)) {
-		found = before(record->end_seq, seq + len) ? SEALNIC_TLS_MIXED :
-							     SEALNIC_TLS_BEFORE;
+		found = SEALNIC_TLS_BYPASS;
 	} else {
 		replay->start = tls_record_start_seq(record);
 		left = seq - replay->start;
@@ -469,16 +482,13 @@ static int sealnic_tls_resync(struct sealnic_tx_ring *ring, u32 id,
 /* Software has to seal what the device cannot */
 static struct sk_buff *sealnic_tls_fallback(struct sealnic_tx_ring *ring, struct sk_buff *skb)
 {
-	if (skb_is_decrypted(skb)) {
-		sealnic_tls_count(ring, SEALNIC_TLS_FALLBACK_PACKETS, 1);
-		sealnic_tls_count(ring, SEALNIC_TLS_FALLBACK_BYTES,
-				  skb->len - skb_tcp_all_headers(skb));
-	}
+	sealnic_tls_count(ring, SEALNIC_TLS_FALLBACK_PACKETS, 1);
+	sealnic_tls_count(ring, SEALNIC_TLS_FALLBACK_BYTES, skb->len - skb_tcp_all_headers(skb));
 	return tls_encrypt_skb(skb);
 }
 
 /**
- * sealnic_tls_xmit() - prepare a packet of an offloaded connection, or one in plaintext
+ * sealnic_tls_xmit() - prepare a packet of an offloaded connection
  * @sn: the device
  * @ring: the queue that sealnic_tls_queue() chose, locked
  * @skb: the packet
@@ -495,39 +505,35 @@ struct sk_buff *sealnic_tls_xmit(struct sealnic *sn, struct sealnic_tx_ring *rin
 				 struct sk_buff *skb, struct sealnic_tls_tx *tx)
 {
 	u32 seq = ntohl(tcp_hdr(skb)->seq), len = skb->len - skb_tcp_all_headers(skb);
+	struct tls_context *ctx = tls_get_ctx(skb->sk);
 	struct sealnic_tls_replay replay;
 	struct net_device *holder;
-	struct tls_context *ctx;
 	struct sealnic_tls *tls;
 	u32 id;
 
-	/*
-	 * A packet that the queue's stop has held up, for so long that the connection is not
-	 * offloaded any more: nobody looks at it again on its way here
-	 */
-	if (unlikely(!tls_is_skb_tx_device_offloaded(skb)))
-		goto drop_no_sync;
 	if (!len)
 		return skb;
-	ctx = tls_get_ctx(skb->sk);
 	/*
 	 * The context is another device's: the core saw where the packet goes
 	 * and has sealed it.  No device at all means that we are being taken
 	 * down; the context is ours until the grace period is over.
 	 */
 	holder = rcu_dereference_bh(ctx->netdev);
-	if (unlikely(holder && holder != sn->netdev)) {
-		if (unlikely(skb_is_decrypted(skb)))
-			goto drop_bypass;
+	if (unlikely(holder && holder != sn->netdev))
 		return skb;
-	}
-	if (unlikely(!sealnic_plain_ip(skb) || skb_tcp_all_headers(skb) > SEALNIC_MAX_HDR))
-		return sealnic_tls_fallback(ring, skb);
 
 	tls = smp_load_acquire(&sealnic_tls_priv(ctx)->tls); /* pairs with sealnic_tls_dev_add() */
+	if (unlikely(!skb_is_decrypted(skb))) {
+		/* user space sealed it before the offload, or the core since */
+		if (tls && sealnic_tls_is_before(tls_offload_ctx_tx(ctx), seq))
+			sealnic_tls_count(ring, SEALNIC_TLS_SKIP_NO_SYNC, 1);
+		return skb;
+	}
+	/* all that was to seal is acknowledged: a copy that some queue has held up */
 	if (unlikely(!tls))
-		/* a rekey is under way, and all that was to seal before is acknowledged */
 		goto drop_no_sync;
+	if (unlikely(!sealnic_plain_ip(skb) || skb_tcp_all_headers(skb) > SEALNIC_MAX_HDR))
+		return sealnic_tls_fallback(ring, skb);
 	id = smp_load_acquire(&tls->id); /* pairs with sealnic_tls_install() */
 	if (unlikely(!id)) {
 		/* sealnic_tls_dev_resync() will get it one */
@@ -540,12 +546,7 @@ struct sk_buff *sealnic_tls_xmit(struct sealnic *sn, struct sealnic_tx_ring *rin
 		switch (sealnic_tls_find(tls_offload_ctx_tx(ctx), seq, len, &replay)) {
 		case SEALNIC_TLS_FOUND:
 			break;
-		case SEALNIC_TLS_BEFORE:
-			if (skb_is_decrypted(skb))
-				goto drop_bypass;
-			sealnic_tls_count(ring, SEALNIC_TLS_SKIP_NO_SYNC, 1);
-			return skb;
-		case SEALNIC_TLS_MIXED:
+		case SEALNIC_TLS_BYPASS:
 			goto drop_bypass;
 		case SEALNIC_TLS_GONE:
 			goto drop_no_sync;

@@ -296,7 +296,7 @@ netdev_tx_t sealnic_start_xmit(struct sk_buff *skb, struct net_device *netdev)
 	if (unlikely(!sealnic_tx_sane(skb)))
 		goto drop;
 
-	if (tls_is_skb_tx_device_offloaded(skb) || unlikely(skb_is_decrypted(skb))) {
+	if (tls_is_skb_tx_device_offloaded(skb)) {
 		skb = sealnic_tls_xmit(sn, ring, skb, &tls);
 		if (!skb) {
 			u64_stats_update_begin(&stats->sync);

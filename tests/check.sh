@@ -176,7 +176,7 @@ run_fuzz() {
 	for target in $targets; do
 		name=$(basename "$target")
 		# From nothing and with a seed: the same inputs in every run, as far as the time goes.
-		one "$name" "$target" -seed=1 -max_len=512 -len_control=0 -max_total_time=$((${FUZZ_SECONDS:-60} / $(wc -w <<<"$targets"))) \
+		one "$name" setpriv --pdeathsig TERM -- "$target" -seed=1 -max_len=512 -len_control=0 -max_total_time=$((${FUZZ_SECONDS:-60} / $(wc -w <<<"$targets"))) \
 			-timeout=10 -rss_limit_mb=4096 -print_final_stats=1 -artifact_prefix="$results/$name-"
 	done
 }

@@ -21,7 +21,8 @@ modprobe -q sch_plug
 ports_free_at_once
 # A probe of TCP's would send what a test wants to wait
 sysctl -qw net.ipv4.tcp_early_retrans=0
-# Their packets would wait, too
+# Their packets would wait, too, or make others wait
+sysctl -qw net.ipv6.conf.sn0.disable_ipv6=1
 ip neigh replace 10.0.0.2 lladdr "$(far cat /sys/class/net/sn1/address)" dev sn0 nud permanent
 "$test" content >/tmp/content
 

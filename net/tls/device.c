@@ -711,6 +711,8 @@ static enum tls_why add_tx(struct sock *sk, struct net_device *netdev, struct tl
 	struct tls_conn *conn = tls_conn(sk);
 	struct tls_hw *hw = conn->hw;
 	struct tls_hw_tx *old = hw->tx;
+	/* Storage may wait for the lock, and memory for storage */
+	unsigned int noio = memalloc_noio_save();
 	enum tls_why why;
 	int err;
 
@@ -750,6 +752,7 @@ static enum tls_why add_tx(struct sock *sk, struct net_device *netdev, struct tl
 		smp_store_release(&sk->sk_validate_xmit_skb, tls_validate_xmit_skb);
 	}
 	up_read(&tls_device_lock);
+	memalloc_noio_restore(noio);
 	return why;
 }
 
@@ -814,10 +817,9 @@ enum tls_why tls_hw_reopen_tx(struct sock *sk)
 	struct tls_conn *conn = tls_conn(sk);
 	struct net_device *netdev = hw_netdev(conn);
 	union tls_crypto_context info = conn->ctx.crypto_send;
-	/* Storage may wait for this very socket, and memory for storage */
-	unsigned int noio = memalloc_noio_save();
 	enum tls_why why = TLS_WHY_DOWN;
 	struct tls_hw_tx *tx;
+	unsigned int noio;
 
 	if (!netdev)
 		goto out;
@@ -825,7 +827,10 @@ enum tls_why tls_hw_reopen_tx(struct sock *sk)
 	if (why)
 		goto out;
 	tls_epoch_state(&conn->tx.epoch, &info.info);
+	/* Storage may wait for this very socket, and memory for storage */
+	noio = memalloc_noio_save();
 	tx = hw_tx_alloc(&conn->ctx, &info.info);
+	memalloc_noio_restore(noio);
 	why = tx ? add_tx(sk, netdev, tx, &info) : TLS_WHY_REFUSED;
 	if (why && tx) {
 		/* A packet on its way may have seen it */
@@ -835,7 +840,6 @@ enum tls_why tls_hw_reopen_tx(struct sock *sk)
 	if (!why)
 		tls_hw_note(sk, true, why);
 out:
-	memalloc_noio_restore(noio);
 	memzero_explicit(&info, sizeof(info));
 	dev_put(netdev);
 	return why;
@@ -863,6 +867,7 @@ static enum tls_why add_rx(struct sock *sk, struct net_device *netdev,
 {
 	struct tls_conn *conn = tls_conn(sk);
 	struct tls_hw_rx *rx = conn->hw->rx;
+	unsigned int noio = memalloc_noio_save();	/* see add_tx() */
 	union tls_crypto_context copy;
 	enum tls_why why;
 	u32 seq;
@@ -891,6 +896,7 @@ static enum tls_why add_rx(struct sock *sk, struct net_device *netdev,
 		attach(sk, netdev);
 	}
 	up_read(&tls_device_lock);
+	memalloc_noio_restore(noio);
 	memzero_explicit(&copy, sizeof(copy));
 	return why;
 }
@@ -936,7 +942,6 @@ enum tls_why tls_hw_reopen_rx(struct sock *sk)
 {
 	struct tls_conn *conn = tls_conn(sk);
 	struct net_device *netdev = hw_netdev(conn);
-	unsigned int noio = memalloc_noio_save();	/* see tls_hw_reopen_tx() */
 	enum tls_why why = TLS_WHY_DOWN;
 
 	if (netdev)
@@ -947,7 +952,6 @@ enum tls_why tls_hw_reopen_rx(struct sock *sk)
 		tls_stat_add(sk, TLS_STAT_CURR_RX_SW, -1);
 		tls_hw_note(sk, false, why);
 	}
-	memalloc_noio_restore(noio);
 	dev_put(netdev);
 	return why;
 }

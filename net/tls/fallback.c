@@ -249,13 +249,14 @@ static bool reaches(const struct net_device *dev, struct net_device *holder)
 struct sk_buff *tls_validate_xmit_skb(struct sock *sk, struct net_device *dev, struct sk_buff *skb)
 {
 	const struct tls_conn *conn = tls_conn(sk);
+	struct net_device *holder = rcu_dereference_bh(conn->ctx.netdev);
 
 	/*
 	 * What is not plaintext a driver passes on as it is: from before the offload, or sealed
 	 * while the device waited for a key
 	 */
-	if (reaches(dev, rcu_dereference_bh(conn->ctx.netdev)) &&
-	    (likely(!READ_ONCE(conn->hw->leaving)) || !skb_is_decrypted(skb)))
+	if (likely(!READ_ONCE(conn->hw->leaving)) ? reaches(dev, holder) :
+						    holder == dev && !skb_is_decrypted(skb))
 		return skb;
 	skb = seal_skb(sk, skb);
 	/*

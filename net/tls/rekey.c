@@ -55,8 +55,8 @@ static bool tx_try(struct sock *sk)
 	long timeo = 0;
 	int err;
 
-	/* Whoever left the context of the last time has queued the worker, which comes back here */
-	if (!hw->tx_rekey || hw->retiring || hw->old ||
+	/* Not before the one of the last time is freed: whoever sees it queues the worker */
+	if (!hw->tx_rekey || hw->retiring || READ_ONCE(hw->old) ||
 	    before(tcp_sk(sk)->snd_una, hw->tx_rekey_seq))
 		return true;
 	/* A record that software has begun goes first */
@@ -127,6 +127,7 @@ void tls_rekey_tx(struct sock *sk)
 {
 	struct tls_conn *conn = tls_conn(sk);
 	struct tls_hw *hw = conn->hw;
+	bool old;
 
 	if (!hw || !hw->tx)
 		return;
@@ -142,7 +143,9 @@ void tls_rekey_tx(struct sock *sk)
 		WRITE_ONCE(hw->tx_rekey, true);
 	}
 	up_read(&tls_device_lock);
-	if (!tx_try(sk) || READ_ONCE(hw->old))
+	/* The worker may be about to free the context before, and does not come back by itself */
+	old = READ_ONCE(hw->old);
+	if (!tx_try(sk) || old || READ_ONCE(hw->old))
 		queue(sk, 0);
 }
 

@@ -312,8 +312,8 @@ free:
 }
 
 /*
- * The core lets go of a connection's direction.  If that is transmit, no packet
- * of it is on its way to us.
+ * The core lets go of a connection's direction.  If that is transmit, nobody
+ * waits for a packet in plaintext that may still come: see sealnic_tls_xmit().
  */
 static void sealnic_tls_dev_del(struct net_device *netdev, struct tls_context *ctx,
 				enum tls_offload_ctx_dir direction)
@@ -330,7 +330,7 @@ static void sealnic_tls_dev_del(struct net_device *netdev, struct tls_context *c
 	}
 	priv = sealnic_tls_priv(ctx);
 	tls = priv->tls;
-	priv->tls = NULL;
+	WRITE_ONCE(priv->tls, NULL);
 
 	spin_lock_bh(&dev->lock);
 	list_del(&tls->list);

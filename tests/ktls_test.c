@@ -4329,8 +4329,10 @@ static void alloc_shutdown(void)
 
 static void alloc_namespace(void)
 {
-	if (ARMED(unshare(CLONE_NEWNET)))
+	if (ARMED(unshare(CLONE_NEWNET))) {
 		REFUSAL();
+		return;
+	}
 	EQ(tls_counter("TlsTxSw"), 0);
 }
 

@@ -175,6 +175,8 @@ mode=active-backup
 ip addr flush dev sn0 && far ip addr flush dev sn1
 bonds || give_up "no bonds"
 wait_for 20 slaves_up || give_up "the bonds do not come up"
+# Each end chooses by itself: the same wire
+ip link set bond0 type bond primary sn0 && at far ip link set bond1 type bond primary sn1
 name="active-backup"
 pace_bonds $((500000 / ${slowness:-1}))
 why_mark

@@ -42,6 +42,7 @@ grew() { [ "$("${@:2}")" -gt $(($1 + ${enough:-15000})) ]; }
 # bytes DEV COUNTER: of the interface; sealed or opened
 bytes() { cat /sys/class/net/"$1"/statistics/"$2"_bytes; }
 nic_bytes() { echo "$(stat_of sn0 hw_tls_tx_bytes) $(stat_of sn0 hw_tls_rx_bytes)"; }
+nic_still() { nic=$(nic_bytes) && nap 0.7 && [ "$(nic_bytes)" = "$nic" ]; }
 is_current() { [ "$(current)" = "$1" ]; }
 none_left() { [ "$(stat_of sn0 hw_tls_ctx) $(stat_of sn2 hw_tls_ctx) $(current)" = "0 0 0 0 0 0" ]; }
 
@@ -65,7 +66,7 @@ for version in "1.2 10.9.0.1 10.9.0.2" "1.3 fd09::1 fd09::2"; do
 	more "$name: they leave by the other NIC" bytes sn2 tx
 	more "$name: and come by it" bytes sn2 rx
 	# What was on its way is there
-	nic=$(nic_bytes)
+	wait_for 20 nic_still
 	enough=10 more "$name: the fallback seals" tls_stat TlsTxFallback
 	more "$name: software opens" bytes sn2 rx
 	is "$(nic_bytes)" "$nic" "$name: the first NIC does nothing meanwhile"

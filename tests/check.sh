@@ -6,10 +6,10 @@
 #   tests/check.sh modules|host|riscv|fuzz|vm|debug...
 #
 # TESTS="vm_boot vm_tls" restricts vm and debug to these scripts; FUZZ_SECONDS is the time for all fuzz targets (60);
-# JOBS is how many VMs run at once (one more than there are CPUs, as they also wait; 1 in debug). A guest script says in
-# its head, "# vm: OPTIONS", with which options of vm.sh it wants its VM; scripts with the same options share a boot, as
-# many as their time limits allow. The whole output of everything is kept in build/check; here appear one line per program
-# or script, and the failures, which are repeated at the end. The last line is "N passed, N failed".
+# JOBS is how many VMs run at once (one for each CPU; 1 in debug). A guest script says in its head, "# vm: OPTIONS", with
+# which options of vm.sh it wants its VM; scripts with the same options share a boot, as many as their time limits allow.
+# The whole output of everything is kept in build/check; here appear one line per program or script, and the failures,
+# which are repeated at the end. The last line is "N passed, N failed".
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit
 export LC_ALL=C
@@ -264,7 +264,7 @@ for group in "$@"; do
 	fuzz) run_fuzz & ;;
 	# A VM with more CPUs than this machine has left waits for itself. Races are the business of the scripts that ask for
 	# two, and of the debug kernel, where all have two.
-	vm) run_vms vm 1 "${JOBS:-$(($(nproc) + 1))}" --smp 1 ;;
+	vm) run_vms vm 1 "${JOBS:-$(nproc)}" --smp 1 ;;
 	debug) run_debug ;;
 	*) echo "check: no such group: $group" >&2 && exit 1 ;;
 	esac

@@ -142,6 +142,8 @@ sent=$(pairwise '1500 9000' 'on off' '1.2 1.3' 'aes128 aes256' '4 6' 'send sendf
 received=$(pairwise '1500 9000' 'on off' '1.2 1.3' 'aes128 aes256' '4 6' 'whole pieces' '1 100 1433 5000 16383 16384' | sort -k1,1n -k2,2r -s)
 for dir in tx rx both; do
 	case $dir in rx) rows=$received feature=gro ;; *) rows=$sent feature=tso ;; esac
+	# Both at once once more, but not all of it
+	[ $dir != both ] || [ -n "${FULL:-}" ] || rows=$(awk 'NR % 2' <<<"$rows")
 	set_mtu=1500 set_feature=on
 	capture_start $dir.pcap
 	while read -r mtu on version cipher ip how size; do

@@ -4,7 +4,8 @@
 # Inline offload through our own core, on a wire that loses, reorders, doubles, spoils and delays frames, from a seed
 # (SEED): all content arrives, nothing crosses in the clear, retransmissions included, and software's share stays within
 # bounds. What the NIC finds bad, software judges again, and only its word counts; a place in the stream that was lost is
-# found again soon.
+# found again soon. Of what happens to frames each sort meets one version of TLS, and 1 % loss both; with FULL=1 each meets
+# both.
 #
 # timeout: 900
 . "$(dirname "$0")/guest-lib.sh"
@@ -17,13 +18,16 @@ seed=${SEED:-1}
 percent() { echo $(($1 * 1000 / ($2 > 0 ? $2 : 1))); }
 show() { echo "$(($1 / 10)).$(($1 % 10)) %"; }
 
-# rough NAME BYTES OPENED WIRE-SETTINGS...: both versions, both ways. OPENED: percent of the bytes that the NIC opens, at
+# rough NAME BYTES OPENED WIRE-SETTINGS...: both ways, and both versions if it is 1 % loss, or else in turn. OPENED: percent of the bytes that the NIC opens, at
 # least; whole records, without software's help, may be less by ten
 rough() {
-	local name=$1 bytes=$2 opened=$3 version share whole n
+	local name=$1 bytes=$2 opened=$3 version versions share whole n
 	shift 3
 	n=$(records $((bytes)) 16384)
-	for version in 1.2 1.3; do
+	turn=$([ "$turn" = 1.2 ] && echo 1.3 || echo 1.2)
+	versions=$turn
+	[ -z "${FULL:-}" ] && [ "$name" != "1 % loss" ] || versions='1.2 1.3'
+	for version in $versions; do
 		capture_start rough.pcap
 		model wire clear >/dev/null
 		model "wire $* seed=$seed" >/dev/null || { not_ok "$name" "the model takes no '$*'"; continue; }
@@ -60,7 +64,7 @@ rough() {
 }
 
 offload_start
-repaired=0
+repaired=0 turn=1.2
 M=1048576
 
 rough "0.01 % loss" $((2 * M)) 90 loss=0.01
@@ -84,7 +88,7 @@ features gro off
 rough "without TSO and GRO, 1 % loss" $((2 * M)) 50 loss=1
 features tso on
 features gro on
-between "$repaired" 50 1000000 "the driver had something to repair"
+between "$repaired" 30 1000000 "the driver had something to repair"
 
 # What was sent before the keys is retransmitted as it was
 for version in 1.2 1.3; do

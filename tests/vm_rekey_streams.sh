@@ -142,7 +142,7 @@ if [ -n "${FULL:-}" ]; then
 else
 	each tx 4 '' '' 1 99 10000 random
 	each rx 6 '' '' 99 10000 random
-	each both 4 '' '' 1 99 10000
+	each both 4 '' '' 1 99
 	each tx 6 loss=1 ', 1 % loss' 99 random
 	each rx 4 loss=1 ', 1 % loss' 99 random
 	each both 6 loss=1 ', 1 % loss' 99

@@ -127,7 +127,7 @@ rough() {
 		model wire clear >/dev/null
 		model "wire $* seed=${SEED:-1}" >/dev/null || { not_ok "$name" "the model takes no '$*'"; continue; }
 		counters_mark near
-		opening "$name, TLS $version" 10.0.0.1 --tls "$version" --bytes 6M -- --tls-user
+		opening "$name, TLS $version" 10.0.0.1 --tls "$version" --bytes 4M -- --tls-user
 		model wire clear >/dev/null
 		opened "$name, TLS $version" "$share"
 	done
@@ -256,7 +256,7 @@ is "$(grown near rx_tls_ctx)" 600 "many connections: all were offloaded"
 is "$(grown near rx_tls_del)" 600 "many connections: and all let go"
 
 # Killed while the device asks
-for i in {1..15}; do
+for i in {1..8}; do
 	model "wire loss=10 seed=$i" >/dev/null
 	opening_start 10.0.0.1 --tls 1.2 --bytes 1M --connections 10 --port-base $((30000 + 10 * i)) -- --tls-user || give_up "no streams"
 	sleep 0.$((i % 5 + 1))

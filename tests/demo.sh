@@ -22,7 +22,7 @@ if [ ! -e "$dir/file" ] || [ "$(stat -c %s "$dir/file")" != $((mb << 20)) ]; the
 	mv "$dir/file.new" "$dir/file"
 fi
 # A part of it as text, for a program that talks by lines
-[ -e "$dir/file.hex" ] && [ "$dir/file.hex" -nt "$dir/file" ] || head -c 4M "$dir/file" | od -An -v -tx1 | tr -d ' ' | tr c x >"$dir/file.hex"
+[ "$dir/file.hex" -nt "$dir/file" ] && [ "$dir/file.hex" -nt "$0" ] || head -c 4M "$dir/file" | od -An -v -tx1 | tr -d ' ' | tr c x >"$dir/file.hex"
 [ -e "$dir/cert.pem" ] || openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 3650 \
 	-subj /CN=sealnic -addext subjectAltName=IP:10.0.0.1 -keyout "$dir/key.pem" -out "$dir/cert.pem" 2>"$dir/openssl.log" ||
 	die "openssl could not make a certificate: see $dir/openssl.log"

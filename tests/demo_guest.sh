@@ -112,9 +112,8 @@ listens_444() { far ss -ltnH 'sport = :444' | grep -q .; }
 stat_size() { command stat -c %s "$1"; }
 
 # OpenSSL 3.5 at both ends, with kTLS and the NIC here, and in user space there.  The far end asks for a new key each time
-# that a part of the file is there: K is s_client's word for it.  s_server has words of its own, c at a line's end among them,
-# so the file comes in
-# hexadecimal with x for c, which has none of them.
+# that a part of the file is there: K is s_client's word for it.  s_server has words of its own, a c at the end of a line
+# among them, so the file comes in hexadecimal with x for c.
 rekeys=4
 rekeyed() {
 	local begin server client part size parts=$((rekeys + 1)) nic sw ok

@@ -18,8 +18,8 @@ seed=${SEED:-1}
 percent() { echo $(($1 * 1000 / ($2 > 0 ? $2 : 1))); }
 show() { echo "$(($1 / 10)).$(($1 % 10)) %"; }
 
-# rough NAME BYTES OPENED WIRE-SETTINGS...: both ways, and both versions if it is 1 % loss, or else in turn. OPENED: percent of the bytes that the NIC opens, at
-# least; whole records, without software's help, may be less by ten
+# rough NAME BYTES OPENED WIRE-SETTINGS...: both ways; the versions in turn, or both if it is 1 % loss. OPENED: percent of
+# the bytes that the NIC opens, at least; whole records, without software's help, may be less by ten
 rough() {
 	local name=$1 bytes=$2 opened=$3 version versions share whole n
 	shift 3

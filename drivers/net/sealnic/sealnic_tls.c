@@ -412,8 +412,7 @@ static bool sealnic_tls_is_before(struct tls_offload_context_tx *octx, u32 seq)
 }
 
 static enum sealnic_tls_found sealnic_tls_find(struct tls_offload_context_tx *octx,
-					       u32 seq, u32 len,
-					       struct sealnic_tls_replay *replay)
+					       u32 seq, struct sealnic_tls_replay *replay)
 {
 	enum sealnic_tls_found found = SEALNIC_TLS_FOUND;
 	struct tls_record_info *record;
@@ -543,7 +542,7 @@ struct sk_buff *sealnic_tls_xmit(struct sealnic *sn, struct sealnic_tx_ring *rin
 	}
 
 	if (unlikely(seq != tls->next_seq || READ_ONCE(tls->lost))) {
-		switch (sealnic_tls_find(tls_offload_ctx_tx(ctx), seq, len, &replay)) {
+		switch (sealnic_tls_find(tls_offload_ctx_tx(ctx), seq, &replay)) {
 		case SEALNIC_TLS_FOUND:
 			break;
 		case SEALNIC_TLS_BYPASS:

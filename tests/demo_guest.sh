@@ -71,10 +71,10 @@ run() {
 	cpu=$(($(busy) - cpu))
 	model "pcap stop"
 	read -r size time </srv/time
-	# The host judges what arrived.
-	cp /srv/got "/out/$name.file"
 	{
 		echo "bytes=$size"
+		# What arrived; to copy it to the host takes three times as long
+		echo "sha256=$(sha256sum </srv/got | cut -d ' ' -f 1)"
 		echo "nic_bytes=$(($(stat hw_tls_${way}_bytes) - bytes))"
 		echo "nic_records=$(($(stat hw_tls_${way}_records) - records))"
 		awk -v n="$size" -v t="$time" -v c="$cpu" -v hz="$(getconf CLK_TCK)" \

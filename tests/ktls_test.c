@@ -1442,8 +1442,14 @@ static long vmstat(const char *name)
 	size_t len = strlen(name);
 	char line[200];
 	long n = -1;
-	FILE *f = fopen("/proc/vmstat", "r");
+	FILE *f;
 
+	/* What each CPU keeps for itself is added up about once a second, or when this is read */
+	f = fopen("/proc/sys/vm/stat_refresh", "r");
+	CHECK(f);
+	fgetc(f);
+	fclose(f);
+	f = fopen("/proc/vmstat", "r");
 	CHECK(f);
 	while (fgets(line, sizeof(line), f))
 		if (!strncmp(line, name, len) && line[len] == ' ')

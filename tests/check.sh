@@ -160,11 +160,11 @@ run_host() {
 	one build-host-tests make -s -j"$(nproc)" host-tests || return
 	for test in build/asan/*_test; do
 		[ -x "$test" ] || continue
-		framed "$(basename "$test")" timeout 300 "$test"
+		framed "$(basename "$test")" timeout 900 "$test"
 	done
 	for test in tests/*_test.sh; do
 		[ -e "$test" ] || continue
-		framed "$(basename "$test" .sh)" timeout 300 bash "$test"
+		framed "$(basename "$test" .sh)" timeout 900 bash "$test"
 	done
 }
 
@@ -182,7 +182,7 @@ run_fuzz() {
 }
 
 # run_vms KIND SLOWNESS JOBS [OPTIONS OF vm.sh...]
-boot_limit=900
+boot_limit=1500
 run_vms() {
 	local kind=$1 slowness=$2 jobs=$3 scripts script options limit boot=0
 	shift 3
@@ -195,7 +195,7 @@ run_vms() {
 		one build-upstream-tests tests/upstream_tls.sh build/tests/upstream_tls
 	fi
 	# The boots: the scripts of each, their options, and the sum of their limits
-	local boots=() of=() sums=() order i
+	local boots=() of=() sums=() vms=() order i
 	for script in $scripts; do
 		options=$(header vm "$script")
 		limit=$(header timeout "$script")
@@ -208,20 +208,29 @@ run_vms() {
 	# The long ones first, so that none is left alone at the end
 	mapfile -t order < <(for i in "${!sums[@]}"; do echo "${sums[i]} $i"; done | sort -k 1,1nr -k 2,2n | cut -d ' ' -f 2)
 	for i in "${order[@]}"; do
-		while [ "$(jobs -rp | wc -l)" -ge "$jobs" ]; do wait -n; done
+		while [ "$(running "${vms[@]}")" -ge "$jobs" ]; do wait -n; done
 		boot=$((boot + 1))
 		# shellcheck disable=SC2086
 		run_boot "$kind-$boot" "$slowness" "${boots[i]}" "$@" ${of[i]} &
+		vms+=($!)
 	done
 	wait
+}
+
+running() { # running PID...: how many of them are
+	local pid n=0
+	for pid in "$@"; do
+		! kill -0 "$pid" 2>/dev/null || n=$((n + 1))
+	done
+	echo $n
 }
 
 header() { sed -n "s/^# $1: *//p" "$2" | head -n 1; }
 
 # run_boot NAME SLOWNESS SCRIPTS [OPTIONS OF vm.sh...]: a guest that dies takes only one script with it: those behind it
-# get another boot
+# get another boot. So do, once, all of one that came to none: until then no test and no module of ours had a part in it.
 run_boot() {
-	local name=$1 slowness=$2 rest=$3 scripts script log boot=''
+	local name=$1 slowness=$2 rest=$3 scripts script log boot='' stillborn=''
 	shift 3
 	while [ -n "$rest" ]; do
 		log=$results/$name${boot:+.$boot}.log
@@ -236,8 +245,13 @@ run_boot() {
 			grep -q "^# begin $(basename "$script" .sh)\$" "$log" || rest+=" $script"
 		done
 		if [ "$rest" = "$scripts" ] && ! grep -q '^# lost ' "$log"; then
-			framed "$name" never_ran "$log"
-			break
+			if [ -n "$stillborn" ]; then
+				framed "$name-boot" never_ran "$log"
+				break
+			fi
+			stillborn=y
+			echo "$name: the VM ended before it ran any script; once more. Its last words:"
+			tail -n 20 "$log"
 		fi
 		boot=$((${boot:-1} + 1))
 	done
@@ -255,20 +269,35 @@ run_debug() {
 	run_vms debug 5 "${JOBS:-1}" --kernel build/debug-kernel --modules build/debug-modules
 }
 
+# What needs no VM takes the time that VMs leave over; all one after another but the fuzzers, which have one process.
+run_beside() {
+	local group
+	renice -n 19 -p $BASHPID >/dev/null
+	for group in "$@"; do
+		case $group in
+		modules) one modules-without-warnings modules_without_warnings ;;
+		fuzz) run_fuzz & ;;
+		host) run_host ;;
+		riscv) one firmware-riscv make -s -j"$(nproc)" firmware-riscv ;;
+		esac
+	done
+	wait
+}
+
+beside=() vm='' debug=''
 for group in "$@"; do
 	case $group in
-	modules) one modules-without-warnings modules_without_warnings ;;
-	host) run_host ;;
-	riscv) one firmware-riscv make -s -j"$(nproc)" firmware-riscv ;;
-	# One process, beside what comes next
-	fuzz) run_fuzz & ;;
-	# A VM with more CPUs than this machine has left waits for itself. Races are the business of the scripts that ask for
-	# two, and of the debug kernel, where all have two.
-	vm) run_vms vm 1 "${JOBS:-$(nproc)}" --smp 1 ;;
-	debug) run_debug ;;
+	modules | host | riscv | fuzz) beside+=("$group") ;;
+	vm) vm=y ;;
+	debug) debug=y ;;
 	*) echo "check: no such group: $group" >&2 && exit 1 ;;
 	esac
 done
+run_beside "${beside[@]}" &
+# A VM with more CPUs than this machine has left waits for itself. Races are the business of the scripts that ask for two,
+# and of the debug kernel, where all have two.
+[ -z "$vm" ] || run_vms vm 1 "${JOBS:-$(nproc)}" --smp 1
+[ -z "$debug" ] || run_debug
 
 wait
 passed=0 failed=0

@@ -8,7 +8,7 @@
 # Only allocations count that were made on behalf of tls.ko: its code is on the stack. Those of TCP and of the crypto
 # layer are among them, and those of the kernel's checkers.
 #
-# vm: --no-nic --smp 2
+# vm: --smp 2 --no-nic
 # timeout: 900
 # reports: kmemleak: Cannot allocate
 set -u

@@ -3,7 +3,7 @@
 #
 # A device with room for 16 TLS contexts and 32 connections: software takes the rest, and nobody notices.
 #
-# vm: --model-arg --contexts --model-arg 16
+# vm: --smp 2 --model-arg --contexts --model-arg 16
 . "$(dirname "$0")/guest-lib.sh"
 . "$(dirname "$0")/guest-traffic.sh"
 

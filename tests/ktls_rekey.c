@@ -790,7 +790,9 @@ static void tx5_down_waits(void)
 	say(500);
 	tx_follow();
 	hear(500);
-	none_dropped();
+	/* The fallback may: what waited for the carrier may have been acknowledged meanwhile */
+	EQ(grown("tx_tls_drop_no_sync_data"), 0);
+	EQ(grown("tx_tls_drop_bypass_req"), 0);
 	finish();
 }
 
@@ -1039,7 +1041,8 @@ static void tx8_memory(void)
 			break;
 	}
 	report->nth = 0;
-	CHECK(failed > 3);
+	/* Of the key's own there are few; the rest is for the device's context, without which it goes on */
+	CHECK(failed > 1);
 	CHECK(device > 3);
 	acknowledged();
 	tx_rekey();

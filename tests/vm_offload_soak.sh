@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# A minute (SOAK: seconds) of everything at once, from a seed (SEED): connections in all directions, of all kinds and
+# Two minutes (SOAK: seconds) of everything at once, from a seed (SEED): connections in all directions, of all kinds and
 # sizes, on a wire that is good for a while and then is not, while features, rings and channels change, the device is reset
 # and down, loses its place and finds good records bad. All content is right, nothing crosses in the clear, and in the end
 # nothing is left.
@@ -103,7 +103,7 @@ for end in near far; do
 done
 ip addr replace fd00::1/64 dev sn0 nodad
 
-end=$((SECONDS + ${SOAK:-60})) round=0 streams=0
+end=$((SECONDS + ${SOAK:-120})) round=0 streams=0
 while [ $SECONDS -lt $end ]; do
 	round=$((round + 1)) running=() events='' failed=$tap_failed
 	# Seeds that are close to each other give close values

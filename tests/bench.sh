@@ -85,6 +85,7 @@ END {
 	put("instr_recv_sw_over_tcp", over("sw_recv", "tcp_recv"), "%.3f", "")
 	put("mbps_tx_hw_over_sw", median(rate["hw_tx"]) / median(rate["sw_tx"]), "%.2f", "at least 3")
 	put("mbps_rx_hw_over_sw", median(rate["hw_rx"]) / median(rate["sw_rx"]), "%.2f", "at least 3")
+	put("mbps_hw_over_sw", median(rate["hw_tx"]) / median(rate["sw_tx"]), "%.2f", "the same")
 	put("mbps_tx_hw_over_tcp", median(rate["hw_tx"]) / median(rate["tcp_tx"]), "%.2f", "")
 	put("loss1_tx_sw_share", median(rate["loss_tx_sw_share"]), "%.4f", "at most 0.02")
 	put("loss1_rx_hw_share", median(rate["loss_rx_hw_share"]), "%.3f", "at least 0.70")

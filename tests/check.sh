@@ -60,7 +60,7 @@ collect() {
 	done
 	# Nobody closed the frame: the guest died in it, and the last lines say of what.
 	[ -n "$name" ] || return 0
-	if emulator_erred "$1" && [ -e "tests/$name.sh" ] && ! grep -qx "$name" "$results/lost"; then
+	if [ -z "$debug" ] && emulator_erred "$1" && [ -e "tests/$name.sh" ] && ! grep -qx "$name" "$results/lost"; then
 		echo "$name" >>"$results/lost"
 		echo "$name: the emulator ran a breakpoint that was gone, and the guest died; once more"
 		sed -i "s/^# begin $name\$/# lost $name/" "$1"
@@ -152,7 +152,8 @@ modules_without_warnings() {
 	said=$(build_modules "$PWD/build/check-modules" "$kdir" W=1 C=2 2>&1)
 	local status=$?
 	printf '%s\n' "$said"
-	[ $status = 0 ] && ! grep -E 'warning:|error:|check-modules.*\b(warn|leaks)' <<<"$said" | grep -q check-modules
+	[ $status = 0 ] && ! grep -q '^WARNING: modpost' <<<"$said" &&
+		! grep -E 'warning:|error:|check-modules.*\b(warn|leaks)' <<<"$said" | grep -q check-modules
 }
 
 run_host() {
@@ -275,7 +276,10 @@ run_beside() {
 	renice -n 19 -p $BASHPID >/dev/null
 	for group in "$@"; do
 		case $group in
-		modules) one modules-without-warnings modules_without_warnings ;;
+		modules)
+			one modules-without-warnings modules_without_warnings
+			one kernel-style tests/kernel_style.sh
+			;;
 		fuzz) run_fuzz & ;;
 		host) run_host ;;
 		riscv) one firmware-riscv make -s -j"$(nproc)" firmware-riscv ;;

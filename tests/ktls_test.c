@@ -1124,6 +1124,18 @@ static void rx_cut(void)
 	close(r);
 	CHECK(ready(k, POLLHUP | POLLERR, 2000));
 	ERR(recv(k, buf, 1000, 0), ECONNRESET);
+	/* A read that has data leaves the error to the next one */
+	setup();
+	rec_out(REF_DATA, 7, 0, 1000);
+	READABLE(k);
+	EQ(recv(k, buf, 100, 0), 100);
+	EQ(setsockopt(r, SOL_SOCKET, SO_LINGER, &(struct linger){ 1, 0 }, sizeof(struct linger)), 0);
+	close(r);
+	CHECK(ready(k, POLLHUP | POLLERR, 2000));
+	get(k, 7, 100, 400);
+	EQ(recv(k, buf, 1000, MSG_WAITALL), 500);
+	SAME(buf, 7, 500, 500);
+	ERR(recv(k, buf, 1000, 0), ECONNRESET);
 }
 
 static void rx_tiny_buffer(void)
@@ -1611,6 +1623,23 @@ static void ku_rx_blocked(void)
 	EQ(tls_key(k, TLS_RX, &rx), 0);
 	rec_out(REF_DATA, 7, 0, 500);
 	get(k, 7, 0, 500);
+	/* The end is behind the next key, too */
+	rec_bytes(REF_HANDSHAKE, key_update, sizeof(key_update));
+	READABLE(k);
+	EQ(tls_recv_type(k, text, buf, 100, 0), 5);
+	ref_derive(&rx, cipher, version, 78);
+	rec_out(REF_DATA, 7, 0, 500);
+	EQ(shutdown(r, SHUT_WR), 0);
+	CHECK(ready(k, POLLRDHUP, 1000));
+	SILENT(k);
+	ERR(recv(k, buf, 100, 0), EKEYEXPIRED);
+	rx.seq--;
+	EQ(tls_key(k, TLS_RX, &rx), 0);
+	rx.seq++;
+	CHECK(ready(k, POLLIN, 0));
+	get(k, 7, 0, 500);
+	CHECK(ready(k, POLLIN, 0));
+	EQ(recv(k, buf, 100, 0), 0);
 }
 
 /* Messages of a handshake may share a record, and be cut anywhere */

@@ -129,7 +129,7 @@ fetch_kernel() {
 	elif [ -r "$(kdir)/arch/x86/boot/bzImage" ]; then
 		# A kernel tree that somebody built.
 		ln -s "$(kdir)/arch/x86/boot/bzImage" "$BUILD/kernel/vmlinuz"
-		make -s -C "$(kdir)" INSTALL_MOD_PATH="$PWD/$BUILD/kernel" modules_install >>"$LOG" 2>&1 ||
+		make -s -C "$(kdir)" INSTALL_MOD_PATH="$BUILD/kernel" modules_install >>"$LOG" 2>&1 ||
 			die "the modules of KDIR=$KDIR do not install (see $LOG): build them first with 'make modules' there"
 	else
 		say "fetching kernel $ver"

@@ -109,7 +109,7 @@ enum sealnic_ctl_op {
 #define SEALNIC_LINK_UP		(1u << 31)
 #define SEALNIC_LINK_SPEED(l)	((l) & 0xffffff) /* Mb/s */
 
-/**
+/*
  * struct sealnic_init_seg - what is found at offset 0 of BAR2
  *
  * The device fills the first half before the device can be seen on the bus.
@@ -159,7 +159,7 @@ struct sealnic_init_seg {
 #define SEALNIC_MIN_CTL_LOG2	2 /* command and event ring */
 #define SEALNIC_MAX_CTL_LOG2	10
 
-/**
+/*
  * struct sealnic_qp_db - a queue pair's words in BAR2, written by the driver
  * @tx_prod: transmit descriptors ever posted
  * @rx_prod: receive descriptors ever posted
@@ -177,7 +177,7 @@ struct sealnic_qp_db {
 	__u8 rsvd[44];
 };
 
-/**
+/*
  * struct sealnic_qp_status - a queue pair's words in host memory, written by
  *	the device
  * @tx_cons: transmit descriptors ever completed
@@ -206,7 +206,7 @@ enum sealnic_txd_type {
 #define SEALNIC_TX_VLAN		(1u << 2) /* insert vlan_tci behind the addresses */
 #define SEALNIC_TX_TLS		(1u << 3) /* seal with tls_ctx; l3_off, l4_off, hdr_len */
 
-/**
+/*
  * struct sealnic_txd - transmit descriptor
  *
  * A packet is one PKT and @count - 1 SEG descriptors.
@@ -273,7 +273,7 @@ struct sealnic_rxd {
 #define SEALNIC_HASH_IPV6_TCP	(1u << 4)
 #define SEALNIC_HASH_IPV6_UDP	(1u << 5)
 
-/**
+/*
  * struct sealnic_rxc - receive completion: one for each buffer used
  *
  * The device writes the first eight bytes last, in one access.
@@ -356,7 +356,7 @@ struct sealnic_mac {
 	__u8 rsvd[2];
 };
 
-/**
+/*
  * struct sealnic_cmd - entry of the command ring
  *
  * Commands are obeyed in order.  Each is answered by one event with its @tag.
@@ -448,7 +448,7 @@ enum sealnic_event_type {
 
 #define SEALNIC_EV_PHASE	(1u << 0) /* sealnic_event.ctl; as in struct sealnic_rxc */
 
-/**
+/*
  * struct sealnic_event - entry of the event ring, announced on MSI-X vector 0
  *
  * The device writes the first eight bytes last, in one access.

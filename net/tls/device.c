@@ -496,8 +496,8 @@ static void device_down(struct net_device *netdev)
 		goto out;
 
 	/*
-	 * In two steps, as a packet that tls_validate_xmit_skb() let pass in plaintext must still look
-	 * offloaded to the driver
+	 * In two steps, as a packet that tls_validate_xmit_skb() let pass in plaintext must still
+	 * look offloaded to the driver
 	 */
 	synchronize_net();
 	spin_lock_irqsave(&conns_lock, flags);

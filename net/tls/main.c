@@ -163,7 +163,7 @@ static int set_epoch(struct sock *sk, bool tx, struct tls_epoch *epoch,
 		}
 		tls_stat_inc(sk, conn->rx.why ? TLS_STAT_RX_SW : TLS_STAT_RX_DEVICE);
 	} else {
-		conn->rx.key_update = false;
+		WRITE_ONCE(conn->rx.key_update, false);
 		tls_rx_rekeyed(sk, epoch);
 		tls_stat_inc(sk, TLS_STAT_RX_REKEY_OK);
 	}

@@ -70,10 +70,11 @@ static int fill(struct sk_buff *skb, struct iov_iter *from, size_t len)
 		if (frag != sh->frags && skb_frag_page(frag - 1) == bv->bv_page &&
 		    skb_frag_off(frag - 1) + skb_frag_size(frag - 1) == off) {
 			skb_frag_size_add(frag - 1, n);
-		} else if (frag == end) {
-			err = -EMSGSIZE;
-			break;
 		} else {
+			if (frag == end) {
+				err = -EMSGSIZE;
+				break;
+			}
 			get_page(bv->bv_page);
 			skb_frag_fill_page_desc(frag++, bv->bv_page, off, n);
 		}

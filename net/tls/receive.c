@@ -424,7 +424,7 @@ static void rx_handshake(struct sock *sk, struct sk_buff *skb)
 		left -= n;
 		/* The message is complete */
 		if (!rx->hs_left && !rx->hs_len && rx->hs[0] == KEY_UPDATE)
-			rx->key_update = true;
+			WRITE_ONCE(rx->key_update, true);
 	}
 	if (!rx->key_update)
 		return;
@@ -1269,7 +1269,8 @@ int tls_peek_len(struct socket *sock)
  * @sock: the socket
  * @wait: as usual
  *
- * Like TCP's, but a socket is readable when a whole record can be read, and no data is urgent.
+ * Like TCP's, but a socket is readable when a whole record can be read, and no data is urgent. As
+ * long as reads want the next key first (EKEYEXPIRED) it is not readable, whatever came.
  *
  * Context: process, no lock.
  *
@@ -1293,7 +1294,8 @@ __poll_t tls_poll(struct file *file, struct socket *sock, struct poll_table_stru
 		mask |= EPOLLRDHUP;
 	if (READ_ONCE(conn->rx.ready))
 		mask |= EPOLLIN | EPOLLRDNORM;
-	else if (!(READ_ONCE(sk->sk_shutdown) & RCV_SHUTDOWN) && !READ_ONCE(sk->sk_err))
+	else if (READ_ONCE(conn->rx.key_update) ||
+		 !(READ_ONCE(sk->sk_shutdown) & RCV_SHUTDOWN || READ_ONCE(sk->sk_err)))
 		mask &= ~(EPOLLIN | EPOLLRDNORM);
 	return mask;
 }

@@ -243,7 +243,8 @@ struct tls_tx {
  * @err: what ended receiving, as a negative number
  * @framing: @err came from a header, and is reported to non-blocking readers once
  * @told: it was
- * @key_update: a KeyUpdate was received: nothing is opened until the next key (RFC 8446 4.6.3)
+ * @key_update: a KeyUpdate was received: nothing is opened until the next key (RFC 8446 4.6.3).
+ *	Read without lock.
  * @ready: poll says readable. Read without lock.
  * @holdoff: so many records are not opened into the reader's memory, because padding was seen
  * @hs: header of a handshake message, as far as it has arrived

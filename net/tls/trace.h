@@ -106,8 +106,8 @@ TRACE_EVENT(tls_rekey,
 		__entry->err = err;
 		__entry->tx = tx;
 	),
-	TP_printk("sk=%p sport=%u dport=%u %s record=%llu err=%d", __entry->sk, __entry->sport, __entry->dport,
-		  show_direction(__entry->tx), __entry->record, __entry->err)
+	TP_printk("sk=%p sport=%u dport=%u %s record=%llu err=%d", __entry->sk, __entry->sport,
+		  __entry->dport, show_direction(__entry->tx), __entry->record, __entry->err)
 );
 
 #define show_why(why)						\

@@ -80,6 +80,7 @@ enum {
  * @control_left: RECV: bytes left of @control
  * @type: RECV: content type, 0 if it was not told
  * @alert: RECV: level and description, if the record is an alert
+ * @pad: nothing
  * @calls: READ_SOCK: of the actor; CONSUMED: of the callback for data
  * @spaces: CONSUMED: calls of the callback for room in the send buffer
  * @got: CONSUMED: bytes so far; they are in @buf

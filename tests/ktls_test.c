@@ -230,7 +230,10 @@ static void tx_sendfile(void)
 	set_int(k, SOL_SOCKET, SO_SNDBUF, 200000);
 	fd = content_file(50000, 8);
 	EQ(sendfile(k, fd, &off, 50000), 50000);
-	expect_stream(8, 0, 50000, REF_MAX);
+	/* In records as long as can be */
+	for (size_t at = 0; at < 3 * REF_MAX; at += REF_MAX)
+		expect(8, at, REF_MAX);
+	expect(8, 3 * REF_MAX, 50000 - 3 * REF_MAX);
 	/* The file ends before the count: what it had goes out all the same */
 	off = 20000;
 	EQ(sendfile(k, fd, &off, 60000), 30000);

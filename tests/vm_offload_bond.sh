@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # Stock bonding on top of two sealnics, over our tls.ko. In the modes in which bonding names a device for a connection
-# (balance-xor and 802.3ad with layer3+4) each connection is offloaded to one of the two; when that one goes, or leaves the
+# (with the policy layer3+4; balance-xor here, 802.3ad chooses in the same way) each connection is offloaded to one of the two; when that one goes, or leaves the
 # bond, or only loses its carrier, the connection goes on by the other one, sealed and opened by software, with all
 # content right and none in the clear. In active-backup bonding names none, and the core says so.
 #

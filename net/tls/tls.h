@@ -174,8 +174,8 @@ struct tls_hw_rx {
  * @detached: the program has closed the socket; under tls_device_lock
  * @down: the device went down. Written under tls_device_lock, read without.
  * @leaving: nothing may go to the device for sealing any more. Read without lock.
- * @tx_rekey: the device does not have the newest key for sending, and will get it. Written under
- *	tls_device_lock and the socket's lock, read without.
+ * @tx_rekey: the device does not have the newest key for sending, and will get it. Set under
+ *	tls_device_lock and the socket's lock, cleared under the latter, read without.
  * @tx_rekey_seq: TCP sequence number of the first byte that no older key has sealed
  * @rx_rekey: the same as @tx_rekey for receiving; under the socket's lock
  * @retiring: the worker takes @tx from the device; under the socket's lock

@@ -5,6 +5,7 @@
 # `finish` last: without the plan that prints, its whole run counts as a failure.
 
 tap_count=0 tap_failed=0
+tracing=/sys/kernel/tracing
 
 # ok NAME / not_ok NAME [WHY] / skip NAME WHY
 ok() {

@@ -87,7 +87,6 @@ why() {
 }
 
 # engines_mark, then engines: what the tracepoint said since, how often each: "2 rx device,1 tx device down"
-tracing=/sys/kernel/tracing
 engines_mark() {
 	echo 1 >$tracing/events/ktls/tls_engine/enable
 	echo >$tracing/trace

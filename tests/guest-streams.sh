@@ -17,6 +17,20 @@ offload_start() {
 	head -c 1M /dev/urandom >/tmp/file
 	counters_mark near
 	counters_mark far
+	mkdir $tracing/instances/records && echo 1 >$tracing/instances/records/events/ktls/tls_records/enable
+}
+
+# What connections counted by themselves, when they were closed, of the module's life: "tx DEVICE SOFTWARE RESYNCS rx ..."
+by_connection() {
+	tr '=' ' ' <$tracing/instances/records/trace | awk '/ tls_records:/ { dir = / tx engine/ ? "tx" : "rx"
+		for (i = 1; i < NF; i++) if ($i ~ /^(device|software|resyncs|fallback)$/) n[dir, $i] += $(i + 1) }
+		END { print "tx", n["tx", "device"] + 0, n["tx", "software"] + 0, n["tx", "resyncs"] + 0,
+			"rx", n["rx", "device"] + 0, n["rx", "software"] + 0, n["rx", "resyncs"] + 0, n["rx", "fallback"] + 0 }'
+}
+by_namespace() {
+	{ cat /proc/net/tls_stat && at far cat /proc/net/tls_stat; } | awk '{ n[$1] += $2 }
+		END { print "tx", n["TlsTxDeviceRecords"], n["TlsTxSwRecords"], n["TlsTxDeviceResync"],
+			"rx", n["TlsRxDeviceRecords"], n["TlsRxSwRecords"], n["TlsRxDeviceResync"], n["TlsRxPartialRecords"] }'
 }
 
 offload_end() {
@@ -24,6 +38,8 @@ offload_end() {
 	is "$(stat tx_tls_ctx)/$(stat rx_tls_ctx)" "$(stat tx_tls_del)/$(stat rx_tls_del)" "nor in the driver"
 	is "$(stat hw_tls_tx_unexpected)$(stat hw_tls_tx_malformed)$(stat hw_tls_tx_no_ctx)$(stat rx_tls_err)" 0000 \
 		"the device had to drop nothing, and driver and device agree"
+	is "$(by_connection)" "$(by_namespace)" "connections have counted what their namespaces have"
+	rmdir $tracing/instances/records
 	# The driver needs the module
 	check "the driver goes" unload_driver
 	unload_ktls

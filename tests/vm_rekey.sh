@@ -45,6 +45,8 @@ if [ -d $failslab ]; then
 	echo 0 >/sys/kernel/debug/fail_page_alloc/min-order
 fi
 
+mkdir $tracing/instances/engines
+for event in tls_engine tls_records; do echo 1 >$tracing/instances/engines/events/ktls/$event/enable; done
 capture_start rekey.pcap
 tap "rekey" "$test" tests "${SEED:-1}"
 nothing_clear "nothing in the clear" /tmp/content rekey.pcap
@@ -66,6 +68,18 @@ else
 	skip "tx 7: contexts are retired after a grace period" "no kprobes in this kernel"
 fi
 
+# Every transition that rekey.rst draws is seen: who had a direction of a connection, and who has it next
+awk '{ dir = / tx engine/ ? "tx" : "rx"; match($0, /sk=[^ ]* sport=[0-9]* dport=[0-9]*/); conn = dir substr($0, RSTART, RLENGTH) }
+	/ tls_records:/ { delete at[conn] }
+	/ tls_engine:/ { to = $0; sub(/.* engine: /, "", to); if (conn in at) print dir ": " at[conn] " > " to; at[conn] = to }' \
+	$tracing/instances/engines/trace | sort -u >/tmp/transitions
+rmdir $tracing/instances/engines
+diag "$(paste -sd , /tmp/transitions)"
+for dir in tx rx; do
+	for step in "device > rekey" "rekey > device" "rekey > feature off" "feature off > rekey" "rekey > device down" "device > device down"; do
+		check "the tracepoint has $dir: $step" grep -qx "$dir: $step" /tmp/transitions
+	done
+done
 is "$(drops)" "" "no packet was dropped"
 is "$(stat hw_tls_tx_unexpected)$(stat hw_tls_tx_malformed)$(stat hw_tls_tx_no_ctx)" 000 "the device had to drop nothing"
 no_contexts() { [ "$(stat hw_tls_ctx)$(stat hw_tls_rx_ctx)" = 00 ]; }

@@ -486,6 +486,11 @@ static void device_down(struct net_device *netdev)
 		if (ctx->sk && !hw->detached) {
 			degrade(ctx->sk, true, TLS_WHY_DOWN);
 			degrade(ctx->sk, false, TLS_WHY_DOWN);
+			/* It was software's, but not for good */
+			if (READ_ONCE(hw->tx_rekey))
+				trace_tls_engine(ctx->sk, true, TLS_WHY_DOWN);
+			if (READ_ONCE(hw->rx_rekey))
+				trace_tls_engine(ctx->sk, false, TLS_WHY_DOWN);
 		}
 		WRITE_ONCE(hw->leaving, true);
 		WRITE_ONCE(hw->down, true);
@@ -959,6 +964,27 @@ enum tls_why tls_hw_reopen_rx(struct sock *sk)
 /* --- while it works --- */
 
 /**
+ * tls_why() - why software has a direction
+ * @conn: the connection
+ * @tx: sending
+ *
+ * Context: any.
+ *
+ * Return: the reason; TLS_WHY_NOT if the device has it, or there is no key.
+ */
+enum tls_why tls_why(const struct tls_conn *conn, bool tx)
+{
+	u8 why = tx ? READ_ONCE(conn->tx.why) : READ_ONCE(conn->rx.why);
+	u8 conf = tx ? conn->ctx.tx_conf : conn->ctx.rx_conf;
+
+	/* The one who takes a device down does not have the socket's lock */
+	if (conf == TLS_HW && (why == TLS_WHY_NOT || why == TLS_WHY_REKEY) &&
+	    READ_ONCE(conn->hw->down))
+		return TLS_WHY_DOWN;
+	return why;
+}
+
+/**
  * tls_get_conf() - which engine has a direction
  * @conn: the connection
  * @tx: sending
@@ -970,9 +996,8 @@ enum tls_why tls_hw_reopen_rx(struct sock *sk)
 int tls_get_conf(const struct tls_conn *conn, bool tx)
 {
 	u8 conf = tx ? conn->ctx.tx_conf : conn->ctx.rx_conf;
-	u8 why = tx ? READ_ONCE(conn->tx.why) : READ_ONCE(conn->rx.why);
 
-	return conf == TLS_HW && (why || READ_ONCE(conn->hw->down)) ? TLS_SW : conf;
+	return conf == TLS_HW && tls_why(conn, tx) != TLS_WHY_NOT ? TLS_SW : conf;
 }
 
 /**
@@ -1023,6 +1048,7 @@ void tls_hw_resync_tx(struct sock *sk)
 	/* It asks again with each packet that it cannot seal */
 	if (err)
 		return;
+	conn->tx.n.resyncs++;
 	tls_stat_inc(sk, TLS_STAT_TX_DEVICE_RESYNC);
 	clear_bit_unlock(TLS_TX_SYNC_SCHED, &conn->ctx.flags);
 }
@@ -1042,6 +1068,8 @@ void tls_hw_resync_tx(struct sock *sk)
 void tls_hw_fallback(struct sock *sk, u32 seq, u32 len, int err)
 {
 	tls_stat_inc(sk, err ? TLS_STAT_TX_FALLBACK_DROP : TLS_STAT_TX_FALLBACK);
+	if (!err)
+		atomic64_inc(&tls_conn(sk)->tx.n.fallback);
 	trace_tls_fallback(sk, seq, len, err);
 }
 

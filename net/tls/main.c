@@ -433,8 +433,13 @@ void tls_conn_free(struct tls_conn *conn)
 static void conn_detach(struct sock *sk, struct tls_conn *conn)
 {
 	struct tls_context *ctx = &conn->ctx;
-	bool stays = tls_hw_detach(sk);
+	bool stays;
 
+	if (conn->tx.epoch.aead)
+		trace_tls_records(sk, true, tls_why(conn, true), &conn->tx.n);
+	if (conn->rx.epoch.aead)
+		trace_tls_records(sk, false, tls_why(conn, false), &conn->rx.n);
+	stays = tls_hw_detach(sk);
 	tls_rx_free(sk);
 	tls_tx_free(sk);
 	write_lock_bh(&sk->sk_callback_lock);

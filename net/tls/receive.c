@@ -491,9 +491,10 @@ static void rx_consumed(struct sock *sk, u32 end, enum rx_state state)
 	struct tls_hw_rx *hw = conn->hw->rx;
 
 	if (state == RX_PLAIN) {
-		conn->rx.hw_records++;
+		conn->rx.n.hw++;
 		tls_stat_inc(sk, TLS_STAT_RX_DEVICE_RECORDS);
 	} else if (state == RX_MIXED) {
+		atomic64_inc(&conn->rx.n.fallback);
 		tls_stat_inc(sk, TLS_STAT_RX_PARTIAL_RECORDS);
 	}
 	if (unlikely(hw->draining)) {
@@ -520,8 +521,10 @@ static void rx_consume(struct sock *sk, enum rx_state state)
 	}
 	if (rx_by_device(conn))
 		rx_consumed(sk, tcp_sk(sk)->copied_seq + left, state);
-	if (state != RX_PLAIN)
+	if (state != RX_PLAIN) {
+		rx->n.sw++;
 		tls_stat_inc(sk, TLS_STAT_RX_SW_RECORDS);
+	}
 	if (left)
 		tcp_read_done(sk, left);
 }

@@ -136,9 +136,15 @@ void tls_rekey_tx(struct sock *sk)
 		if (conn->tx.hw)
 			tls_hw_leave_tx(sk, TLS_WHY_DOWN);
 	} else {
+		bool software = tls_get_conf(conn, true) != TLS_HW;
+
 		tls_hw_leave_tx(sk, TLS_WHY_REKEY);
-		if (!hw->tx_rekey)
+		if (!hw->tx_rekey) {
 			tls_stat_inc(sk, TLS_STAT_CURR_TX_REKEY);
+			/* The device refused the key before */
+			if (software)
+				trace_tls_engine(sk, true, TLS_WHY_REKEY);
+		}
 		hw->tx_rekey_seq = tcp_sk(sk)->write_seq;
 		WRITE_ONCE(hw->tx_rekey, true);
 	}
@@ -166,7 +172,7 @@ void tls_rekey_tx_acked(struct sock *sk, u32 acked_seq)
 
 static void rx_wait_ends(struct sock *sk)
 {
-	tls_conn(sk)->hw->rx_rekey = false;
+	WRITE_ONCE(tls_conn(sk)->hw->rx_rekey, false);
 	tls_stat_add(sk, TLS_STAT_CURR_RX_REKEY, -1);
 }
 
@@ -194,8 +200,11 @@ void tls_rekey_rx(struct sock *sk)
 		tls_hw_leave_rx(sk, hw->down ? TLS_WHY_DOWN : TLS_WHY_REKEY);
 	if (hw->down || hw->rx_rekey)
 		return;
+	/* The device refused the key before */
+	if (conn->rx.why != TLS_WHY_REKEY)
+		trace_tls_engine(sk, false, TLS_WHY_REKEY);
 	WRITE_ONCE(conn->rx.why, TLS_WHY_REKEY);
-	hw->rx_rekey = true;
+	WRITE_ONCE(hw->rx_rekey, true);
 	tls_stat_inc(sk, TLS_STAT_CURR_RX_REKEY);
 }
 

@@ -42,6 +42,7 @@ static void answer(struct sock *sk, u32 seq, u64 record)
 							 TLS_OFFLOAD_CTX_DIR_RX);
 	rcu_read_unlock();
 	trace_tls_rx_resync(sk, seq, record, err);
+	tls_conn(sk)->rx.n.resyncs++;
 	tls_stat_inc(sk, TLS_STAT_RX_DEVICE_RESYNC);
 }
 

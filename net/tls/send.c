@@ -348,6 +348,7 @@ static noinline_for_stack int rec_seal(struct sock *sk, struct tls_tx_rec *rec)
 	rec->ended = true;
 	rec->sealed = true;
 	rec->total = prepend + rec->len + tail;
+	conn->tx.n.sw++;
 	tls_stat_inc(sk, TLS_STAT_TX_SW_RECORDS);
 	rec_trim(sk, rec);
 	/*
@@ -423,7 +424,7 @@ static noinline_for_stack int rec_frame(struct sock *sk, struct tls_tx_rec *rec)
 	rec->info = NULL;
 	tls_epoch_next(epoch);
 	epoch->explicit++;
-	conn->tx.hw_records++;
+	conn->tx.n.hw++;
 	tls_stat_inc(sk, TLS_STAT_TX_DEVICE_RECORDS);
 	return 0;
 }

@@ -117,6 +117,21 @@ enum tls_why {
 	TLS_WHY_NUM
 };
 
+/**
+ * struct tls_counts - one direction of a connection, over all its epochs
+ * @hw: records that were the device's: given to it to seal, or opened whole by it
+ * @sw: records that software sealed or opened
+ * @resyncs: times that the device was told where a record begins
+ * @fallback: packets of @hw that software sealed in the device's place; or records of @sw that the
+ *	device had opened in part. Without lock.
+ */
+struct tls_counts {
+	u64 hw;
+	u64 sw;
+	u64 resyncs;
+	atomic64_t fallback;
+};
+
 struct tls_tx_rec;
 
 /**
@@ -177,7 +192,7 @@ struct tls_hw_rx {
  * @tx_rekey: the device does not have the newest key for sending, and will get it. Set under
  *	tls_device_lock and the socket's lock, cleared under the latter, read without.
  * @tx_rekey_seq: TCP sequence number of the first byte that no older key has sealed
- * @rx_rekey: the same as @tx_rekey for receiving; under the socket's lock
+ * @rx_rekey: the same as @tx_rekey for receiving; under the socket's lock, read without
  * @retiring: the worker takes @tx from the device; under the socket's lock
  * @rekey: gives it the key. Holds a reference to the socket while it is queued.
  * @destroy: frees the connection
@@ -208,7 +223,7 @@ struct tls_hw {
  * @pushing: TCP is taking a record now, and takes it whole whatever the limits of the send buffer
  * @hw: the engine of @epoch is the device
  * @why: why it is not
- * @hw_records: records that were the device's, in all epochs
+ * @n: who sealed how much
  * @shut: the socket was shut down for sending, and the FIN comes behind @rec
  * @err: what ended sending, as a negative number
  * @retry: goes on with @rec after an allocation failed. Holds a reference to the socket while it is
@@ -224,7 +239,7 @@ struct tls_tx {
 	u8 why;
 	bool shut;
 	int err;
-	u64 hw_records;
+	struct tls_counts n;
 	struct delayed_work retry;
 };
 
@@ -251,7 +266,7 @@ struct tls_tx {
  * @hs_len: bytes of it
  * @hs_left: bytes of the message's body to come
  * @why: why records are not the device's
- * @hw_records: records that the device opened whole, in all epochs
+ * @n: who opened how much
  * @saved_data_ready: the socket's callback before ours
  */
 struct tls_rx {
@@ -273,7 +288,7 @@ struct tls_rx {
 	u32 hs_left;
 	int err;
 	u8 why;
-	u64 hw_records;
+	struct tls_counts n;
 	void (*saved_data_ready)(struct sock *sk);
 };
 
@@ -463,6 +478,7 @@ void tls_hw_record_add(struct sock *sk, struct tls_record_info *rec, const struc
 void tls_hw_resync_tx(struct sock *sk);
 void tls_hw_note(struct sock *sk, bool tx, enum tls_why why);
 void tls_hw_fallback(struct sock *sk, u32 seq, u32 len, int err);
+enum tls_why tls_why(const struct tls_conn *conn, bool tx);
 int tls_get_conf(const struct tls_conn *conn, bool tx);
 
 /* rekey.c */

@@ -144,6 +144,38 @@ TRACE_EVENT(tls_engine,
 		  __entry->dport, show_direction(__entry->tx), show_why(__entry->why))
 );
 
+/* The program closes the socket: who has sealed or opened how much of it, and why software does */
+TRACE_EVENT(tls_records,
+	TP_PROTO(const struct sock *sk, bool tx, u8 why, const struct tls_counts *n),
+	TP_ARGS(sk, tx, why, n),
+	TP_STRUCT__entry(
+		__field(const void *, sk)
+		__field(u64, hw)
+		__field(u64, sw)
+		__field(u64, fallback)
+		__field(u64, resyncs)
+		__field(u16, sport)
+		__field(u16, dport)
+		__field(bool, tx)
+		__field(u8, why)
+	),
+	TP_fast_assign(
+		__entry->sk = sk;
+		__entry->hw = n->hw;
+		__entry->sw = n->sw;
+		__entry->fallback = atomic64_read(&n->fallback);
+		__entry->resyncs = n->resyncs;
+		__entry->sport = ntohs(inet_sk(sk)->inet_sport);
+		__entry->dport = ntohs(inet_sk(sk)->inet_dport);
+		__entry->tx = tx;
+		__entry->why = why;
+	),
+	TP_printk("sk=%p sport=%u dport=%u %s engine: %s device=%llu software=%llu fallback=%llu resyncs=%llu",
+		  __entry->sk, __entry->sport, __entry->dport, show_direction(__entry->tx),
+		  show_why(__entry->why), __entry->hw, __entry->sw, __entry->fallback,
+		  __entry->resyncs)
+);
+
 /* A driver lost its place in what is sent */
 TRACE_EVENT(tls_tx_resync_request,
 	TP_PROTO(const struct sock *sk, u32 got_seq, u32 exp_seq),

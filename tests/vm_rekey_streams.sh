@@ -68,12 +68,19 @@ keyed() {
 	esac
 }
 
+# The core counts what it gave to the NIC. On a good wire the NIC has sealed all of it, what TCP sent twice once more, and
+# nobody else did.
+sealed_by_nic() { # sealed_by_nic NAME END
+	is "$(grown "$2" TlsTxFallback) $(grown "$2" TlsTxFallbackDrop)" "0 0" "$1: the fallback seals nothing and drops nothing"
+	between "$(grown "$2" hw_tls_tx_records)" "$(grown "$2" TlsTxDeviceRecords)" 1000000000 "$1: the NIC has sealed what it was given"
+}
+
 keyed_tx() { # keyed_tx END
 	is "$(grown "$1" TlsTxRekeyOk) $(grown "$1" TlsTxRekeyError) $(grown "$1" TlsTxRekeyFallback)" "$rekeys 0 0" \
 		"$name: $rekeys keys to send with"
 	# Where the next key comes before all under the last one is acknowledged, it may never get one
 	between "$(grown "$1" tx_tls_ctx)" $((rekeys > 2 ? 1 : 2)) $((rekeys + 1)) "$name: the NIC got one again to seal with"
-	[ -n "$wire" ] || is "$(grown "$1" TlsTxFallbackDrop)" 0 "$name: nothing is dropped"
+	[ -n "$wire" ] || sealed_by_nic "$name" "$1"
 	diag "$name: of $sent records the NIC sealed $(grown "$1" TlsTxDeviceRecords), with $(grown "$1" tx_tls_ctx) keys," \
 		"software $(grown "$1" TlsTxSwRecords); in the fallback $(grown "$1" TlsTxFallback) packets," \
 		"$(grown "$1" TlsTxFallbackDrop) dropped; $(said send seconds)"

@@ -2,7 +2,8 @@
 /*
  * The control socket.  Owns its clients: each sends a line, of at most 256
  * bytes, and is answered by lines of which the last is "ok" or "error: ...".
- * Who does not read the answers is dropped, nobody waits for a client.
+ * Who does not read the answers is not listened to meanwhile; nobody waits for
+ * a client.
  */
 #include <endian.h>
 #include <errno.h>
@@ -24,6 +25,7 @@
 #define MAX_LINE	256
 #define MAX_WORDS	16
 #define OUT_SIZE	65536
+#define OUT_BUSY	(OUT_SIZE / 2) /* an answer finds at least as much room */
 
 struct client {
 	struct watch conn;
@@ -406,7 +408,7 @@ static void run_line(struct client *c, char *line)
  * Clients
  */
 
-/* Obeys every complete line of what was received */
+/* Obeys the complete lines of what was received, as long as answers are taken */
 static void take_lines(struct client *c)
 {
 	size_t used = 0;
@@ -415,6 +417,8 @@ static void take_lines(struct client *c)
 	while ((end = memchr(c->in + used, '\n', c->in_len - used))) {
 		size_t len = (size_t)(end - c->in) - used;
 
+		if (c->out_len > OUT_BUSY)
+			break;
 		*end = 0;
 		if (c->too_long || len > MAX_LINE)
 			reply(c, "error: a line has at most %d bytes\n", MAX_LINE);
@@ -433,13 +437,11 @@ static void take_lines(struct client *c)
 	}
 }
 
-/* Return: false if the client has to go */
-static bool flush(struct client *c)
+/* What somebody who is gone will not read is forgotten: lines of his may be left */
+static void flush(struct client *c)
 {
 	ssize_t n;
 
-	if (c->overflow)
-		return false;
 	while (c->out_len) {
 		n = send(c->conn.fd, c->out, c->out_len, MSG_NOSIGNAL);
 		if (n < 0 && errno == EINTR)
@@ -447,42 +449,49 @@ static bool flush(struct client *c)
 		if (n < 0 && errno == EAGAIN)
 			break;
 		if (n < 0)
-			return false;
+			n = (ssize_t)c->out_len;
 		memmove(c->out, c->out + n, c->out_len - (size_t)n);
 		c->out_len -= (size_t)n;
 	}
-	loop_change(&c->conn, c->out_len ? EPOLLIN | EPOLLOUT : EPOLLIN);
-	return true;
 }
 
+/* Return: false if the client has to go */
 static bool read_client(struct client *c)
 {
 	ssize_t n = read(c->conn.fd, c->in + c->in_len, sizeof(c->in) - c->in_len);
 
 	if (n < 0)
 		return errno == EAGAIN || errno == EINTR;
-	if (!n)
-		return false;
 	c->in_len += (size_t)n;
-	take_lines(c);
-	return true;
+	return n > 0;
 }
 
+/*
+ * Reads only while no answers wait, so that what a client can pile up here has
+ * a bound.  No complete line is left in c->in then, and it has room.
+ */
 static void client_event(struct watch *w, uint32_t events)
 {
 	struct client *c = container_of(w, struct client, conn);
-	bool stays = true;
 
-	if (events & (EPOLLIN | EPOLLHUP | EPOLLERR))
-		stays = read_client(c);
-	if (stays)
-		stays = flush(c);
-	if (!stays)
+	(void)events;
+	if (!c->out_len && !read_client(c)) {
 		loop_remove(w);
+		return;
+	}
+	do {
+		take_lines(c);
+		flush(c);
+	} while (!c->out_len && memchr(c->in, '\n', c->in_len));
+	if (c->overflow)
+		loop_remove(w);
+	else
+		loop_change(w, c->out_len ? EPOLLOUT : EPOLLIN);
 }
 
 static void listen_event(struct watch *w, uint32_t events)
 {
+	static const char full[] = "error: there are too many clients\n";
 	int fd = usock_accept(w->fd);
 	struct client *c;
 
@@ -501,7 +510,8 @@ static void listen_event(struct watch *w, uint32_t events)
 			loop_remove(&c->conn);
 		return;
 	}
-	close(fd);	/* too many */
+	send(fd, full, sizeof(full) - 1, MSG_NOSIGNAL);
+	close(fd);
 }
 
 /**

@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -467,11 +468,13 @@ static bool talking_client(void)
 
 	device_open(2);
 	dial(&vm);
-	for (int i = 0; i < 200; i++) {
-		if (send(vm.sock, nonsense, sizeof(nonsense), MSG_NOSIGNAL) < 0 && errno != EAGAIN)
-			good = false;
-		rounds();
-	}
+	/* more than a socket holds: it is read */
+	for (int i = 0; i < 200; i++)
+		for (int tries = 0; send(vm.sock, nonsense, sizeof(nonsense), MSG_NOSIGNAL) < 0; tries++) {
+			if (errno != EAGAIN || tries == 100)
+				return false;
+			rounds();
+		}
 	hear_all(&vm);
 	good = good && greeted(&vm, 2) && wired_up(&vm, 2);
 	/* the end of it is seen behind all of that */
@@ -515,7 +518,8 @@ static bool refused(void)
 	return device_close(fds) && good;
 }
 
-static bool no_descriptors(void)
+/* Enough of them for the connection, and then for @left of the eventfds */
+static bool no_descriptors(unsigned int left)
 {
 	unsigned int fds = open_fds(), n = 0;
 	struct rlimit limit, few;
@@ -529,10 +533,9 @@ static bool no_descriptors(void)
 	few = limit;
 	few.rlim_cur = ARRAY_SIZE(spare);
 	setrlimit(RLIMIT_NOFILE, &few);
-	/* enough for the connection, and then somewhere in the middle of the eventfds */
 	while (n < ARRAY_SIZE(spare) && (spare[n] = dup(0)) >= 0)
 		n++;
-	for (int i = 0; i < 8 && n; i++)
+	for (unsigned int i = 0; i < 1 + left && n; i++)
 		close(spare[--n]);
 	rounds();
 	good = dev.connected == 1 && !ivshmem_is_connected(&dev.iv);
@@ -546,6 +549,39 @@ static bool no_descriptors(void)
 	hear_all(&vm);
 	good = good && greeted(&vm, 9) && wired_up(&vm, 9);
 	hang_up(&vm);
+	return device_close(fds) && good;
+}
+
+static bool few_descriptors(void)
+{
+	for (unsigned int left = 0; left < 2 * 9; left++)
+		if (!no_descriptors(left))
+			return false;
+	return true;
+}
+
+/* What the model had open before is somebody else's now */
+static bool nothing_left(void)
+{
+	unsigned int fds = open_fds();
+	int others[40];
+	bool good = true;
+	uint64_t n;
+	struct vm vm;
+
+	device_open(9);
+	dial(&vm);
+	hear_all(&vm);
+	hang_up(&vm);
+	for (unsigned int i = 0; i < ARRAY_SIZE(others); i++)
+		others[i] = eventfd(0, EFD_NONBLOCK);
+	for (unsigned int i = 0; i < 9; i++)
+		ivshmem_irq(&dev.iv, i);
+	ivshmem_hang_up(&dev.iv);
+	for (unsigned int i = 0; i < ARRAY_SIZE(others); i++) {
+		good = good && read(others[i], &n, sizeof(n)) < 0 && errno == EAGAIN;
+		good = !close(others[i]) && good;
+	}
 	return device_close(fds) && good;
 }
 
@@ -713,7 +749,8 @@ int main(void)
 	ok(second_client(), "the next client waits, and gets everything new");
 	ok(talking_client(), "a client that talks");
 	ok(refused(), "the device hangs up");
-	ok(no_descriptors(), "no descriptors left");
+	ok(few_descriptors(), "too few descriptors");
+	ok(nothing_left(), "nothing is touched of what was closed");
 	ok(port_vms(), "a port and its VMs");
 	loop_close();
 	rmdir(dir);

@@ -166,6 +166,9 @@ uint64_t wires_run(uint64_t now)
 		update_link(wire);
 		next = min_u64(next, lane_run(&wire->lane[0], now));
 		next = min_u64(next, lane_run(&wire->lane[1], now));
+		/* The far side has hung up meanwhile: no event will tell the port */
+		if (link_of(wire) != wire->lane[0].up)
+			next = 0;
 	}
 	return next;
 }

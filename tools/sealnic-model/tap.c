@@ -28,13 +28,23 @@ static struct tap *to_tap(const struct far *far)
 	return container_of(far, struct tap, far);
 }
 
+static void gone(struct watch *w)
+{
+	say("the tap interface is gone");
+	loop_remove(w);
+}
+
 static void tap_event(struct watch *w, uint32_t events)
 {
 	struct tap *tap = container_of(w, struct tap, dev);
 	ssize_t n;
 	int i;
 
-	(void)events;
+	/* Also while paused, when nothing is read that would tell */
+	if (events & (EPOLLERR | EPOLLHUP)) {
+		gone(w);
+		return;
+	}
 	for (i = 0; i < FRAMES_PER_EVENT; i++) {
 		if (!lane_ready(tap->far.in)) {
 			tap->paused = true;
@@ -45,8 +55,7 @@ static void tap_event(struct watch *w, uint32_t events)
 		if (n < 0 && (errno == EAGAIN || errno == EINTR))
 			return;
 		if (n <= 0) {
-			say("the tap interface is gone");
-			loop_remove(w);
+			gone(w);
 			return;
 		}
 		lane_tx(tap->far.in, &(struct fw_frame) { .hdr = tap->in, .hdr_len = (uint32_t)n });

@@ -22,6 +22,8 @@
 #   --vectors N        MSI-X vectors per port (9)
 #   --qemu-arg ARG     one more argument for QEMU
 #
+# In an argument for the model or for QEMU, @run@ is a directory of this VM alone, for sockets between the two.
+#
 # The script runs on this machine's own root file system, which it cannot write to; what it writes lives in the guest's
 # memory, except for /out. Its output appears here as it comes. In the output directory are left: dmesg, console.log
 # (the kernel's warnings, also of a guest that died), model.log and qemu.log.
@@ -77,6 +79,7 @@ shim=$repo/build/tests/ivshmem-unplug.so
 
 # Sockets get short names in the private directory, whatever the length of the repository's path.
 run=$(mktemp -d "${TMPDIR:-/tmp}/sealnic-vm.XXXXXX")
+model_args=("${model_args[@]//@run@/$run}") qemu_args=("${qemu_args[@]//@run@/$run}")
 ram_dir=
 qemu_pid='' model_pid=''
 

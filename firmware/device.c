@@ -271,6 +271,7 @@ static void reset(struct fw *fw)
 	fw_tls_wipe_all(fw);
 	fw_wipe(fw->rx_stage, sizeof(fw->rx_stage));
 	fw->tls_spoil = 0;
+	fw->tls_refuse = 0;
 	memset(fw->qp, 0, sizeof(fw->qp));
 	memset(&fw->rss, 0, sizeof(fw->rss));
 	fw->stalled = false;

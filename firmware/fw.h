@@ -123,6 +123,7 @@ void fw_fault(struct fw *fw, enum sealnic_syndrome syndrome);
 void fw_babble(struct fw *fw);
 void fw_tls_lose(struct fw *fw);
 void fw_tls_spoil(struct fw *fw, uint32_t records);
+void fw_tls_refuse(struct fw *fw, uint32_t contexts);
 void fw_get_stats(const struct fw *fw, struct sealnic_stats *stats);
 
 #endif /* SEALNIC_FW_H */

@@ -294,6 +294,7 @@ struct fw {
 	uint32_t tls_bucket_mask;
 	uint64_t tls_hash_key[2];
 	uint32_t tls_spoil;	/* records to find bad, for tests */
+	uint32_t tls_refuse;	/* contexts to refuse, for tests */
 
 	struct fw_counters n;
 	uint8_t hdr[FW_VLAN_TAG + SEALNIC_MAX_HDR];

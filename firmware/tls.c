@@ -83,6 +83,10 @@ enum sealnic_status fw_tls_add(struct fw *fw, const struct sealnic_cmd *cmd, uin
 			return status;
 	}
 
+	if (fw->tls_refuse) {
+		fw->tls_refuse--;
+		return SEALNIC_NO_RESOURCE;
+	}
 	if (fw->tls_free) {
 		i = fw->tls_free - 1;
 		fw->tls_free = fw->tls[i].next_free;
@@ -115,6 +119,16 @@ enum sealnic_status fw_tls_add(struct fw *fw, const struct sealnic_cmd *cmd, uin
 	fw->n.tls_ctx++;
 	*id = tls->id;
 	return SEALNIC_OK;
+}
+
+/**
+ * fw_tls_refuse() - make no context though there is room
+ * @fw: the port
+ * @contexts: how many of those that are asked for from now on
+ */
+void fw_tls_refuse(struct fw *fw, uint32_t contexts)
+{
+	fw->tls_refuse = contexts;
 }
 
 /**

@@ -117,7 +117,8 @@ static struct {
 	{ "TlsRxRekeyOk", 0 }, { "TlsRxRekeyError", 0 }, { "TlsRxRekeyAborted", 0 }, { "TlsRxRekeyFallback", 0 },
 	{ "TlsTxDeviceRecords", 0 }, { "TlsTxSwRecords", 0 }, { "TlsRxDeviceRecords", 0 }, { "TlsRxPartialRecords", 0 },
 	{ "TlsDecryptError", 0 }, { "TlsTxFallback", 0 }, { "TlsTxFallbackDrop", 0 }, { "TlsTxSwDown", 0 },
-	{ "TlsTxSwFeature", 0 }, { "tx_tls_ctx", 0 }, { "tx_tls_del", 0 }, { "rx_tls_ctx", 0 }, { "tx_tls_ooo", 0 },
+	{ "TlsTxSwFeature", 0 }, { "TlsTxSwTableFull", 0 }, { "TlsRxSwFeature", 0 }, { "TlsRxSwTableFull", 0 },
+	{ "tx_tls_ctx", 0 }, { "tx_tls_del", 0 }, { "rx_tls_ctx", 0 }, { "tx_tls_ooo", 0 },
 	{ "tx_tls_drop_no_sync_data", 0 }, { "tx_tls_drop_bypass_req", 0 }, { "tx_tls_encrypted_bytes", 0 },
 	{ "rx_tls_decrypted_packets", 0 },
 };
@@ -159,6 +160,27 @@ static void link_down(void)
 {
 	undo = link_up;
 	EQ(sh("ip link set sn0 down"), 0);
+}
+
+/* By the model's serial line, as in guest-lib.sh, but at once */
+static bool model(const char *command)
+{
+	int fd = open("/dev/ttyS1", O_RDWR | O_NOCTTY);
+	char said[256] = "";
+	size_t n = 0;
+
+	CHECK(fd >= 0);
+	CHECK(dprintf(fd, "%s\n", command) > 0);
+	while (n < sizeof(said) - 1 && !strstr(said, "ok") && ready(fd, POLLIN, 5000)) {
+		ssize_t got = read(fd, said + n, 1);
+
+		if (got <= 0)
+			break;
+		n += (size_t)got;
+		said[n] = 0;
+	}
+	close(fd);
+	return strstr(said, "ok");
 }
 
 static void features_on(void)
@@ -685,31 +707,10 @@ static int queue_of(const char *name, int value)
 	return n;
 }
 
-/* By the model's serial line, as in guest-lib.sh, but at once */
-static bool stall(const char *on)
-{
-	int fd = open("/dev/ttyS1", O_RDWR | O_NOCTTY);
-	char said[256] = "";
-	size_t n = 0;
-
-	CHECK(fd >= 0);
-	CHECK(dprintf(fd, "stall 0 %s\n", on) > 0);
-	while (n < sizeof(said) - 1 && !strstr(said, "ok") && ready(fd, POLLIN, 5000)) {
-		ssize_t got = read(fd, said + n, 1);
-
-		if (got <= 0)
-			break;
-		n += (size_t)got;
-		said[n] = 0;
-	}
-	close(fd);
-	return strstr(said, "ok");
-}
-
 static void unstall(void)
 {
 	undo = NULL;
-	stall("off");
+	model("stall 0 off");
 	if (inflight_max > 0)
 		queue_of("limit_max", inflight_max);
 	sh("ethtool -L sn0 combined 2");
@@ -738,7 +739,7 @@ static void tx4_requeued(void)
 	requeued = qdisc("requeues");
 	inet_pton(AF_INET, far_address, &in.sin_addr);
 	s = socket(AF_INET, SOCK_DGRAM, 0);
-	CHECK(stall("on"));
+	CHECK(model("stall 0 on"));
 	inflight_max = queue_of("limit_max", -1);
 	queue_of("limit_max", 3000);
 	/* The last one stops the queue, and none waits: so the next one is looked at before it has to */
@@ -752,7 +753,7 @@ static void tx4_requeued(void)
 	tx_follow();
 	UNTIL(grown("TlsTxRekeyFallback") == 1 && grown("tx_tls_del") == 1);
 	EQ(grown("tx_tls_drop_no_sync_data"), 0);
-	CHECK(stall("off"));
+	CHECK(model("stall 0 off"));
 	UNTIL(grown("tx_tls_drop_no_sync_data") == 1);
 	say(500);
 	hear(500);
@@ -1175,7 +1176,19 @@ static void tx10_wait(void)
 		skip("TCP always had memory");
 }
 
-static void tx10_pinned(void)
+static void refuses_none(void)
+{
+	undo = NULL;
+	model("tls-refuse 0 0");
+}
+
+static void refuses(void)
+{
+	undo = refuses_none;
+	CHECK(model("tls-refuse 0 1000"));
+}
+
+static void tx10_refused_by(void (*off)(void), void (*on)(void), const char *why)
 {
 	start();
 	deaf(k);
@@ -1183,15 +1196,17 @@ static void tx10_pinned(void)
 	hear(500);
 	tx_rekey();
 	CHECK(tx_waits());
-	features_off();
+	off();
 	hears(k);
 	acknowledge();
 	hear_rekey();
 	UNTIL(!tx_waits());
 	EQ(grown("TlsTxRekeyFallback"), 1);
-	EQ(grown("TlsTxSwFeature"), 1);
+	EQ(grown(why), 1);
 	tx_is_software();
-	features_on();
+	/* Neither has it the old one */
+	UNTIL(count("tx_tls_ctx") == count("tx_tls_del"));
+	on();
 	for (int i = 0; i < 5; i++) {
 		say(500);
 		hear(500);
@@ -1208,6 +1223,16 @@ static void tx10_pinned(void)
 	sealed_by_device(500);
 	none_dropped();
 	finish();
+}
+
+static void tx10_feature(void)
+{
+	tx10_refused_by(features_off, features_on, "TlsTxSwFeature");
+}
+
+static void tx10_nic(void)
+{
+	tx10_refused_by(refuses, refuses_none, "TlsTxSwTableFull");
 }
 
 /* The table of the device has no room for both: it loses the old key first */
@@ -1754,10 +1779,10 @@ static void rx4_wrong(void)
 	}
 }
 
-static void rx4_refused(void)
+static void rx4_refused_by(void (*off)(void), void (*on)(void), const char *why)
 {
 	start();
-	features_off();
+	off();
 	burst_data(0, 500);
 	burst_update();
 	burst_data(500, 9000);
@@ -1772,8 +1797,9 @@ static void rx4_refused(void)
 	}
 	EQ(rx_waits(), 0);
 	EQ(grown("TlsRxRekeyFallback"), 1);
+	EQ(grown(why), 1);
 	EQ(count("TlsCurrRxSw"), 1);
-	features_on();
+	on();
 	rec_bytes(REF_HANDSHAKE, key_update, sizeof(key_update));
 	rx_seal_next();
 	take_update();
@@ -1781,6 +1807,16 @@ static void rx4_refused(void)
 	rx_drain();
 	EQ(grown("TlsDecryptError"), 0);
 	finish();
+}
+
+static void rx4_feature(void)
+{
+	rx4_refused_by(features_off, features_on, "TlsRxSwFeature");
+}
+
+static void rx4_nic(void)
+{
+	rx4_refused_by(refuses, refuses_none, "TlsRxSwTableFull");
 }
 
 static void rx4_down(void)
@@ -1868,7 +1904,8 @@ static const struct {
 	{ "tx 8: a key that gets no memory leaves the old one", tx8_memory },
 	{ "tx 9: the NIC gets the live record number", tx9 },
 	{ "tx 10: a key that has to wait may be interrupted, or does not wait", tx10_wait },
-	{ "tx 10: a refusal lasts until the next key", tx10_pinned },
+	{ "tx 10: a refusal lasts until the next key, with the feature off", tx10_feature },
+	{ "tx 10: a refusal lasts until the next key, by the NIC", tx10_nic },
 	{ "tx 10: a full table takes the next key", tx10_full },
 	{ "tx 12: an idle sender gets the NIC back", tx12_idle },
 	{ "tx 12: close while the key waits", tx12_close },
@@ -1880,7 +1917,8 @@ static const struct {
 	{ "rx 3: the new key waits until all of the old is read", rx3_drained },
 	{ "rx 3: a key in the middle is skipped", rx3_middle },
 	{ "rx 4: a wrong key ends it, and no wrong byte is read", rx4_wrong },
-	{ "rx 4: a device that refuses costs nothing", rx4_refused },
+	{ "rx 4: a refusal costs nothing, with the feature off", rx4_feature },
+	{ "rx 4: a refusal costs nothing, by the NIC", rx4_nic },
 	{ "rx 4: a device that is gone costs nothing", rx4_down },
 	{ "rx 5: nothing is read or readable before the key", rx5 },
 };

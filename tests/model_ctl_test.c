@@ -260,6 +260,8 @@ static bool bad_commands(void)
 		{ "tls-lose 0", "no VM is attached to that port" },
 		{ "tls-spoil 0", "usage: tls-spoil PORT RECORDS" },
 		{ "tls-spoil 0 1", "no VM is attached to that port" },
+		{ "tls-refuse 0", "usage: tls-refuse PORT CONTEXTS" },
+		{ "tls-refuse 0 1", "no VM is attached to that port" },
 		{ "wire loss", "usage: wire [clear | loss=% reorder=% dup=% corrupt=% forge=% delay=US seed=N]" },
 		{ "wire loss=1 clear", "usage: wire [clear | loss=% reorder=% dup=% corrupt=% forge=% delay=US seed=N]" },
 		{ "wire loss=101", "a percentage is a number from 0 to 100" },
@@ -696,6 +698,8 @@ static bool attached(void)
 	       says(fd, "tls-lose 0\n", "ok\n") && says(fd, "tls-spoil 0 4294967295\n", "ok\n") &&
 	       says(fd, "tls-spoil 0 4294967296\n", "error: not a number of records\n") &&
 	       says(fd, "tls-spoil 0 -1\n", "error: not a number of records\n") &&
+	       says(fd, "tls-refuse 0 -1\n", "error: not a number of contexts\n") &&
+	       says(fd, "tls-refuse 0 2\n", "ok\n") &&
 	       says(fd, "tls-spoil 0 +1\n", "error: not a number of records\n") &&
 	       says(fd, "tls-spoil 0 1x\n", "error: not a number of records\n") &&
 	       says(fd, "fault 1\n", "error: no VM is attached to that port\n");

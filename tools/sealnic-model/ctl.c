@@ -299,14 +299,15 @@ static const char *run_tls_lose(struct client *c, int argc, char **argv)
 	return err;
 }
 
-static const char *run_tls_spoil(struct client *c, int argc, char **argv)
+/* A number for the port's contexts */
+static const char *set_tls(int argc, char **argv, void (*set)(struct fw *fw, uint32_t n),
+			   const char *bad_number)
 {
 	struct port *port;
 	const char *err;
 	unsigned long n;
 	char *end;
 
-	(void)c;
 	if (argc != 3)
 		return bad_usage;
 	err = get_attached(argv[1], &port);
@@ -314,9 +315,21 @@ static const char *run_tls_spoil(struct client *c, int argc, char **argv)
 		return err;
 	n = strtoul(argv[2], &end, 10);
 	if (*argv[2] < '0' || *argv[2] > '9' || *end || n > UINT32_MAX)
-		return "not a number of records";
-	fw_tls_spoil(port->fw, (uint32_t)n);
+		return bad_number;
+	set(port->fw, (uint32_t)n);
 	return NULL;
+}
+
+static const char *run_tls_spoil(struct client *c, int argc, char **argv)
+{
+	(void)c;
+	return set_tls(argc, argv, fw_tls_spoil, "not a number of records");
+}
+
+static const char *run_tls_refuse(struct client *c, int argc, char **argv)
+{
+	(void)c;
+	return set_tls(argc, argv, fw_tls_refuse, "not a number of contexts");
 }
 
 /* As if somebody had killed it: nothing is closed, removed or wiped */
@@ -357,6 +370,7 @@ static const struct command commands[] = {
 	{ "babble", "babble PORT", run_babble },
 	{ "tls-lose", "tls-lose PORT", run_tls_lose },
 	{ "tls-spoil", "tls-spoil PORT RECORDS", run_tls_spoil },
+	{ "tls-refuse", "tls-refuse PORT CONTEXTS", run_tls_refuse },
 	{ "die", "die", run_die },
 };
 

@@ -36,20 +36,26 @@ slaves_up() { [ "$(grep -c '^MII Status: up' /proc/net/bonding/bond0)" = 3 ] && 
 of_both() { echo $(($(stat_of sn0 "$1") + $(stat_of sn2 "$1"))); }
 none_left() { [ "$(of_both hw_tls_ctx) $(of_both hw_tls_rx_ctx) $(current)" = "0 0 0 0 0 0" ]; }
 
-# begins NAME VERSION: 6 connections each way, whose ports bonding spreads over both devices
+# begins NAME VERSION [SENDERS' OPTIONS...]: 6 connections each way, whose ports bonding spreads over both devices
 port=20000
 begins() {
+	local more=("${@:3}")
 	pace_bonds $((100000 / ${slowness:-1}))
 	capture_start bond.pcap
 	why_mark
 	engines_mark
-	fallback=$(tls_stat TlsTxFallback)
+	fallback=$(tls_stat TlsTxFallback) keys=$(tls_stat TlsTxRekeyOk)
 	sealed=$(of_both hw_tls_tx_bytes) opened=$(of_both hw_tls_rx_bytes)
 	port=$((port + 20))
-	stream_start near 10.8.0.2 --tls "$2" --file /tmp/file --connections 6 --port-base $port --bytes 700K || give_up "$1: no streams"
+	stream_start near 10.8.0.2 --tls "$2" --file /tmp/file --connections 6 --port-base $port --bytes 700K \
+		-- "${more[@]}" || give_up "$1: no streams"
 	sending=("$stream_port" "$stream_rx" "$stream_tx")
-	opening_start 10.8.0.1 --tls "$2" --file /tmp/file --connections 6 --port-base $port --bytes 700K -- --tls-user ||
+	opening_start 10.8.0.1 --tls "$2" --file /tmp/file --connections 6 --port-base $port --bytes 700K -- --tls-user "${more[@]}" ||
 		give_up "$1: no streams"
+	if [ ${#more[@]} -gt 0 ]; then
+		check "$1: 12 connections change their keys" wait_for 30 keys_change
+		return
+	fi
 	check "$1: 12 connections, all are offloaded" wait_for 30 is_current "6 0 6 0"
 	check "$1: the devices seal and open" wait_for 30 both_work
 	rx0=$(stat_of sn0 hw_tls_rx_ctx)
@@ -58,6 +64,10 @@ begins() {
 	between "$rx0" 1 5 "$1: and of those that receive"
 }
 is_current() { [ "$(current)" = "$1" ]; }
+# All have, and some wait for the device to get the next one, in both directions
+keys_change() {
+	[ "$(tls_stat TlsCurrTxRekey)" -gt 0 ] && [ "$(tls_stat TlsCurrRxRekey)" -gt 0 ] && [ "$(tls_stat TlsTxRekeyOk)" -ge $((keys + 12)) ]
+}
 both_work() { [ "$(of_both hw_tls_tx_bytes)" -gt $((sealed + 300000)) ] && [ "$(of_both hw_tls_rx_bytes)" -gt $((opened + 300000)) ]; }
 pace_bonds() {
 	if [ "$1" = off ]; then
@@ -118,6 +128,30 @@ check "$name" wait_for 10 no_carrier
 survives "$name"
 between $(($(tls_stat TlsTxFallback) - fallback)) 20 100000 "$name: the fallback sealed for the other one"
 is "$(why)" "" "$name: the contexts stay"
+model link 0 up >/dev/null
+check "$name: it comes back" wait_for 20 slaves_up
+
+# --- while keys change ---
+
+rekeys_over() { [ "$(tls_stat TlsCurrTxRekey) $(tls_stat TlsCurrRxRekey)" = "0 0" ]; }
+name="down while keys change"
+begins "$name" 1.3 --rekey 20K
+ip link set sn0 down
+survives "$name"
+check "$name: none waits for its key" wait_for 20 rekeys_over
+ip link set sn0 up
+check "$name: it comes back" wait_for 20 slaves_up
+
+# A key goes to the device that has the connection's context, whichever it leaves by
+name="no carrier while keys change"
+begins "$name" 1.3 --rekey 20K
+model link 0 down >/dev/null
+check "$name" wait_for 10 no_carrier
+ctx=$(stat_of sn0 tx_tls_ctx)
+more_keys() { [ "$(stat_of sn0 tx_tls_ctx)" -gt $((ctx + 2)) ]; }
+check "$name: its contexts get their keys all the same" wait_for 30 more_keys
+survives "$name"
+check "$name: none waits for its key" wait_for 20 rekeys_over
 model link 0 up >/dev/null
 check "$name: it comes back" wait_for 20 slaves_up
 

@@ -177,6 +177,15 @@ nics() {
 	done | sort | cut -d ' ' -f 2
 }
 
+# channels_are DEV N NAME: it can have N channels, of which as many are in use as there are CPUs
+channels_are() {
+	local used
+	used=$(nproc)
+	[ "$used" -le "$2" ] || used=$2
+	is "$(ethtool -l "$1" | sed -n 's/^Combined:[[:space:]]*//p' | tr '\n' ' ')" "$2 $used " \
+		"$3: $2 channels, of which $used are in use at first"
+}
+
 far() { ip netns exec far "$@"; }
 
 has_carrier() { # has_carrier NETNS|'' DEV

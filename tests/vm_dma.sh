@@ -5,7 +5,9 @@
 # Packets are dropped and counted, and connections go on when there is room again. It also shows that the driver
 # synchronises for the device and for the CPU what it maps, for without that a bounce buffer holds something else.
 #
-# vm: --append swiotlb=2048,force
+# The device has more vectors than the driver has queue pairs, too: eight are the most.
+#
+# vm: --append swiotlb=2048,force --vectors 17
 # reports: swiotlb buffer is full
 # timeout: 240
 . "$(dirname "$0")/guest-lib.sh"
@@ -14,6 +16,7 @@
 load_driver || give_up "sealnic.ko does not load"
 # With 1,024 buffers for each queue the first port takes everything
 for dev in $(nics); do
+	channels_are "$dev" 8 "17 vectors, $dev"
 	ethtool -L "$dev" combined 1
 	ethtool -G "$dev" rx 64
 done

@@ -158,18 +158,21 @@ void sealnic_dead(struct sealnic *sn)
 /*
  * The stack's watchdog looks at queues that are full.  A few packets that are
  * stuck fill none, and their sockets wait for ever.
+ *
+ * A queue pair that is not in use has nothing to complete, whatever is left in
+ * its words: nobody clears them, not even when the driver goes.
  */
 static void sealnic_check_tx(struct sealnic *sn)
 {
 	bool up = test_bit(SEALNIC_DEV_UP, &sn->state) &&
 		  netif_carrier_ok(sn->netdev);
-	unsigned int i;
+	unsigned int i, n = up ? READ_ONCE(sn->set.n) : 0;
 
 	for (i = 0; i < sn->max_qp; i++) {
 		struct sealnic_qp *qp = &sn->qp[i];
 		u32 done = READ_ONCE(qp->tx_done);
 
-		if (!up || done != qp->tx_last ||
+		if (i >= n || done != qp->tx_last ||
 		    done == sealnic_rd32(&qp->db->tx_prod)) {
 			qp->tx_last = done;
 			qp->tx_since = jiffies;

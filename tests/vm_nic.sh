@@ -10,19 +10,42 @@
 . "$(dirname "$0")/guest-traffic.sh"
 queues=4
 
-# Shared memory that is somebody else's: no BAR for doorbells, no magic
+# Shared memory that is somebody else's: no magic
 other=$(grep -l '^0x1110$' /sys/bus/pci/devices/*/device | xargs -n 1 dirname | while read -r dev; do
 	[ "$(command stat -c %s "$dev/resource2" 2>/dev/null)" != 1048576 ] || echo "$dev"
 done)
 pci_command() { od -An -tx2 -j4 -N2 "$1/config" | tr -d ' '; }
 
 [ -n "$other" ] || give_up "the other ivshmem device is not there"
-echo left alone | dd of="$other/resource2" bs=16 conv=notrunc status=none 2>/dev/null
+# into_other FORMAT: what printf makes of it, to the beginning of its memory
+into_other() {
+	# shellcheck disable=SC2059
+	printf "$1" | "$SEALNIC_REPO/build/tests/poke" "$other/resource2" 0
+}
+check "the other ivshmem device has memory" into_other 'left alone'
 before=$(pci_command "$other")
 load_driver || give_up "sealnic.ko does not load"
 is "$([ ! -e "$other/driver" ] || readlink "$other/driver")" "" "an ivshmem device without the magic gets no driver"
 is "$(pci_command "$other")" "$before" "an ivshmem device without the magic is not enabled"
 check "the driver did not name it" bash -c "! dmesg | grep -q 'sealnic ${other##*/}'"
+
+# The magic, and an interface version that is not the driver's
+bind_other() { echo "${other##*/}" >/sys/bus/pci/drivers/sealnic/bind; }
+for version in 2.7 0.1; do
+	into_other "SEALNIC\\0\\$(printf %o "${version%.*}")\\0\\$(printf %o "${version#*.}")\\0"
+	if bind_other 2>/dev/null; then
+		not_ok "interface version $version: the device is refused" "it is bound"
+		echo "${other##*/}" >/sys/bus/pci/drivers/sealnic/unbind
+	else
+		ok "interface version $version: the device is refused"
+	fi
+	is "$(dmesg | sed -n "s/.*sealnic ${other##*/}: \(device speaks\)/\1/p" | tail -n 1)" \
+		"device speaks interface version $version, this driver $(model version | sed -n 's/^interface //p')" \
+		"interface version $version: the kernel's log names both versions"
+	is "$([ ! -e "$other/driver" ] || readlink "$other/driver")$(cat "$other/enable")" 0 \
+		"interface version $version: it has no driver, and is not enabled"
+done
+into_other '\0\0\0\0\0\0\0\0'
 
 # health_speaks NAME PCI: both reporters answer, by word and by dump, for an interface that has no queues
 health_speaks() {
@@ -106,6 +129,85 @@ between $(($(link_stat near tx_packets) - was[0])) 1000 1008 "1000 datagrams are
 between $(($(link_stat near rx_packets) - was[1])) 1000 1008 "and so are the answers"
 between $(($(link_stat near tx_bytes) - was[2])) $((1000 * frame)) $((1001 * frame)) "in bytes, with headers"
 between $(($(link_stat near rx_bytes) - was[3])) $((1000 * frame)) $((1001 * frame)) "and so are the answers"
+
+# --- the same for each queue, from the kernel's netdev family ---
+
+# qstats_sum rx|tx COUNTER: over the queues that are in use; qstats_all of the interface
+qstats_sum() { awk -v dir="$1" -v name="$2" '$1 == dir && $2 != "all" && $3 == name { n += $4 } END { printf "%.0f", n }' /tmp/qstats; }
+qstats_all() { sed -n "s/^$1 all $2 //p" /tmp/qstats; }
+qstats_queues() { grep -c "^$1 [0-9]* packets" /tmp/qstats; }
+qstats_read() { "$SEALNIC_REPO/build/tests/qstats" sn0 >/tmp/qstats; }
+# Queue by queue what ethtool says. Something may be sent between the two looks.
+qstats_by_queue() {
+	# ethtool has other names for some, and a wake is counted by who receives
+	qstats_read && ethtool -S sn0 | awk '
+		BEGIN {
+			n = split("csum_unnecessary csum_ok needs_csum csum hw_gso_packets tso alloc_fail alloc_failed", names)
+			for (i = 1; i < n; i += 2) other[names[i]] = names[i + 1]
+		}
+		NR != FNR { ethtool[$1] = $2; next }
+		$2 == "all" { next }
+		{
+			key = $1 $2 "_" ($3 in other ? other[$3] : $3) ":"
+			if ($3 == "wake") key = "rx" $2 "_tx_wake:"
+			qstats[key] = $4
+			seen++
+		}
+		END {
+			for (key in qstats) {
+				if (key in ethtool && ethtool[key] == qstats[key]) continue
+				print "qstats " qstats[key] ", ethtool " key " " ethtool[key]
+				bad = 1
+			}
+			exit bad || !seen
+		}' /tmp/qstats - >/tmp/qstats.said
+}
+# The interface has what ip says, and as many queues as are in use
+qstats_whole() {
+	local dir what
+	qstats_read || return 1
+	: >/tmp/qstats.said
+	for dir in rx tx; do
+		for what in packets bytes; do
+			echo "$dir $what: $(qstats_all $dir $what), ip -s link: $(link_stat near ${dir}_$what)" >>/tmp/qstats.said
+			[ "$(qstats_all $dir $what)" = "$(link_stat near ${dir}_$what)" ] || return 1
+		done
+	done
+}
+# What the queues have is what the interface has
+qstats_sums() {
+	qstats_read || return 1
+	: >/tmp/qstats.said
+	[ "$(qstats_sum rx packets) $(qstats_sum rx bytes) $(qstats_sum tx packets) $(qstats_sum tx bytes)" = \
+		"$(qstats_all rx packets) $(qstats_all rx bytes) $(qstats_all tx packets) $(qstats_all tx bytes)" ]
+}
+qstats() { # qstats NAME FUNCTION
+	if wait_for 5 "$2"; then ok "$1"; else not_ok "$1" "$(cat /tmp/qstats.said /tmp/qstats)"; fi
+}
+qstats "qstats: each queue has what ethtool -S says" qstats_by_queue
+qstats "qstats: the interface has what ip -s link says" qstats_whole
+qstats "qstats: the queues sum up to it" qstats_sums
+is "$(qstats_queues rx) $(qstats_queues tx)" "$queues $queues" "qstats: of $queues queues each way"
+between "$(qstats_sum tx packets)" 2000 100000000 "qstats: there was traffic to count"
+ethtool -L sn0 combined 2
+qstats "qstats, 2 queues in use: each has what ethtool -S says" qstats_by_queue
+qstats "qstats, 2 queues in use: the interface has still what ip -s link says" qstats_whole
+is "$(qstats_queues rx) $(qstats_queues tx)" "2 2" "qstats, 2 queues in use: of 2 each way"
+between $(($(qstats_all tx packets) - $(qstats_sum tx packets))) 100 100000000 "qstats, 2 queues in use: what the others had is not lost"
+ethtool -L sn0 combined $queues
+wait_for 10 has_carrier '' sn0
+
+# --- the model sleeps when there is nothing to do ---
+
+before=$(model cpu)
+check "UDP" udp near 10.0.0.2 --count 200 --size 1000
+busy=$(($(model cpu) - before))
+between "$busy" 1 100000000 "the model takes time when there is something to do"
+before=$(model cpu)
+nap 2
+idle=$(($(model cpu) - before))
+diag "the model took $busy us for 400 packets, $idle us for two idle seconds"
+between "$idle" 0 100000 "the model takes next to none when there is nothing"
 
 # --- RSS ---
 

@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -355,12 +356,28 @@ static const char *run_version(struct client *c, int argc, char **argv)
 	return NULL;
 }
 
+/* In microseconds: who sleeps when there is nothing to do spends none */
+static const char *run_cpu(struct client *c, int argc, char **argv)
+{
+	struct rusage ru;
+
+	(void)argv;
+	if (argc != 1)
+		return bad_usage;
+	if (getrusage(RUSAGE_SELF, &ru))
+		return "the kernel does not say";
+	reply(c, "%lld\n", (ru.ru_utime.tv_sec + ru.ru_stime.tv_sec) * 1000000LL +
+	      ru.ru_utime.tv_usec + ru.ru_stime.tv_usec);
+	return NULL;
+}
+
 static const char *run_help(struct client *c, int argc, char **argv);
 
 static const struct command commands[] = {
 	{ "help", "help", run_help },
 	{ "version", "version", run_version },
 	{ "stats", "stats [PORT]", run_stats },
+	{ "cpu", "cpu", run_cpu },
 	{ "wire", "wire [clear | loss=% reorder=% dup=% corrupt=% forge=% delay=US seed=N]",
 	  run_wire },
 	{ "pcap", "pcap start FILE | pcap stop", run_pcap },

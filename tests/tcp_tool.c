@@ -76,7 +76,7 @@
 static const uint8_t close_notify[2] = { 1, 0 };
 static const uint8_t key_update[5] = { 24, 0, 0, 1, 0 };	/* RFC 8446 4.6.3: update_not_requested */
 
-enum cipher { PLAIN, AES128_GCM, AES256_GCM };
+enum cipher { PLAIN, AES128_GCM, AES256_GCM, CHACHA20_POLY1305 };
 
 struct options {
 	const char *host;
@@ -120,11 +120,12 @@ struct content {
 
 /* One direction's keys and its place in the sequence of records */
 struct tls {
-	EVP_CIPHER_CTX *gcm;
+	EVP_CIPHER_CTX *aead;
+	enum cipher cipher;
 	uint16_t version;
 	uint8_t key[32];
 	uint8_t salt[4];
-	uint64_t nonce;		/* TLS 1.2: explicit part, of the next record; 1.3: the IV's rest */
+	uint64_t nonce;		/* explicit part, of the next record; or the IV's rest */
 	uint64_t rec_no;	/* of the next record */
 	uint32_t generation;	/* of keys */
 };
@@ -257,13 +258,13 @@ static uint64_t content_differs(const struct content *ct, uint32_t index, uint64
 }
 
 /*
- * Records of TLS 1.2 (RFC 5246 6.2.3.3, RFC 5288) and 1.3 (RFC 8446 5.2)
+ * Records of TLS 1.2 (RFC 5246 6.2.3.3, RFC 5288, RFC 7905) and 1.3 (RFC 8446 5.2)
  */
 
 /* What is between header and ciphertext, and what is behind the payload */
-static uint32_t tls_nonce_len(uint16_t version)
+static uint32_t tls_nonce_len(uint16_t version, enum cipher cipher)
 {
-	return version == TLS_1_2_VERSION ? REC_NONCE : 0;
+	return version == TLS_1_2_VERSION && cipher != CHACHA20_POLY1305 ? REC_NONCE : 0;
 }
 
 static uint32_t tls_tail_len(uint16_t version)
@@ -300,33 +301,35 @@ static void tls_keys(struct tls *tls, const struct options *opt, uint32_t index)
 static void tls_derive(struct tls *tls, const struct options *opt, uint32_t index)
 {
 	tls->version = opt->version;
+	tls->cipher = opt->cipher;
 	tls->generation = 0;
 	tls_keys(tls, opt, index);
 }
 
-/* The keys behind a KeyUpdate, here; @tls->gcm has them if it is in use */
+/* The keys behind a KeyUpdate, here; @tls->aead has them if it is in use */
 static void tls_update(struct tls *tls, const struct options *opt, uint32_t index)
 {
 	tls->generation++;
 	tls_keys(tls, opt, index);
 	tls->rec_no = 0;
-	if (tls->gcm && !EVP_CipherInit_ex(tls->gcm, NULL, NULL, tls->key, NULL, -1))
-		die(1, "AES-GCM does not take a key");
+	if (tls->aead && !EVP_CipherInit_ex(tls->aead, NULL, NULL, tls->key, NULL, -1))
+		die(1, "the cipher does not take a key");
 }
 
-static void tls_start(struct tls *tls, enum cipher cipher, bool seal)
+static void tls_start(struct tls *tls, bool seal)
 {
-	const EVP_CIPHER *type = cipher == AES128_GCM ? EVP_aes_128_gcm() : EVP_aes_256_gcm();
+	const EVP_CIPHER *type = tls->cipher == AES128_GCM ? EVP_aes_128_gcm() :
+				 tls->cipher == AES256_GCM ? EVP_aes_256_gcm() : EVP_chacha20_poly1305();
 
-	tls->gcm = EVP_CIPHER_CTX_new();
-	if (!tls->gcm || !EVP_CipherInit_ex(tls->gcm, type, NULL, tls->key, NULL, seal))
-		die(1, "AES-GCM is not available");
+	tls->aead = EVP_CIPHER_CTX_new();
+	if (!tls->aead || !EVP_CipherInit_ex(tls->aead, type, NULL, tls->key, NULL, seal))
+		die(1, "the cipher is not available");
 }
 
 static void tls_end(struct tls *tls)
 {
-	EVP_CIPHER_CTX_free(tls->gcm);
-	tls->gcm = NULL;
+	EVP_CIPHER_CTX_free(tls->aead);
+	tls->aead = NULL;
 }
 
 /* Nonce and additional data of the record whose header is at @hdr */
@@ -336,25 +339,27 @@ static bool tls_record_start(struct tls *tls, const uint8_t *hdr, uint32_t plain
 	int n;
 
 	memcpy(nonce, tls->salt, 4);
-	if (tls->version == TLS_1_2_VERSION) {
+	if (tls_nonce_len(tls->version, tls->cipher))
 		memcpy(nonce + 4, hdr + REC_HDR, REC_NONCE);
+	else
+		put_be(nonce + 4, tls->nonce ^ tls->rec_no, 8);
+	if (tls->version == TLS_1_2_VERSION) {
 		put_be(aad, tls->rec_no, 8);
 		memcpy(aad + 8, hdr, 3);
 		put_be(aad + 11, plain, 2);
 		n = 13;
 	} else {
-		put_be(nonce + 4, tls->nonce ^ tls->rec_no, 8);
 		memcpy(aad, hdr, REC_HDR);
 		n = REC_HDR;
 	}
-	return EVP_CipherInit_ex(tls->gcm, NULL, NULL, NULL, nonce, -1) &&
-	       EVP_CipherUpdate(tls->gcm, NULL, &n, aad, n);
+	return EVP_CipherInit_ex(tls->aead, NULL, NULL, NULL, nonce, -1) &&
+	       EVP_CipherUpdate(tls->aead, NULL, &n, aad, n);
 }
 
 /* On to the next record, after one with the explicit nonce @nonce */
 static void tls_next(struct tls *tls, uint64_t nonce)
 {
-	if (tls->version == TLS_1_2_VERSION)
+	if (tls_nonce_len(tls->version, tls->cipher))
 		tls->nonce = nonce + 1;
 	tls->rec_no++;
 }
@@ -362,7 +367,7 @@ static void tls_next(struct tls *tls, uint64_t nonce)
 static uint32_t tls_seal(struct tls *tls, uint8_t *rec, uint8_t type, const uint8_t *plain,
 			 uint32_t len)
 {
-	uint32_t before = tls_nonce_len(tls->version), tail = tls_tail_len(tls->version);
+	uint32_t before = tls_nonce_len(tls->version, tls->cipher), tail = tls_tail_len(tls->version);
 	uint8_t *text = rec + REC_HDR + before, *tag = text + len + tail - REC_TAG;
 	int n;
 
@@ -372,10 +377,10 @@ static uint32_t tls_seal(struct tls *tls, uint8_t *rec, uint8_t type, const uint
 	if (before)
 		put_be(rec + REC_HDR, tls->nonce, REC_NONCE);
 	if (!tls_record_start(tls, rec, len) ||
-	    !EVP_CipherUpdate(tls->gcm, text, &n, plain, (int)len) ||
-	    !EVP_CipherUpdate(tls->gcm, text + len, &n, &type, (int)(tail - REC_TAG)) ||
-	    !EVP_CipherFinal_ex(tls->gcm, tag, &n) ||
-	    !EVP_CIPHER_CTX_ctrl(tls->gcm, EVP_CTRL_AEAD_GET_TAG, REC_TAG, tag))
+	    !EVP_CipherUpdate(tls->aead, text, &n, plain, (int)len) ||
+	    !EVP_CipherUpdate(tls->aead, text + len, &n, &type, (int)(tail - REC_TAG)) ||
+	    !EVP_CipherFinal_ex(tls->aead, tag, &n) ||
+	    !EVP_CIPHER_CTX_ctrl(tls->aead, EVP_CTRL_AEAD_GET_TAG, REC_TAG, tag))
 		die(1, "sealing a record failed");
 	tls_next(tls, tls->nonce);
 	return REC_HDR + before + len + tail;
@@ -387,35 +392,43 @@ static uint32_t tls_seal(struct tls *tls, uint8_t *rec, uint8_t type, const uint
  */
 static bool tls_open(struct tls *tls, const uint8_t *rec, uint8_t *plain, uint32_t len)
 {
-	const uint8_t *text = rec + REC_HDR + tls_nonce_len(tls->version);
+	const uint8_t *text = rec + REC_HDR + tls_nonce_len(tls->version, tls->cipher);
 	uint32_t sealed = len + tls_tail_len(tls->version) - REC_TAG;
 	uint8_t tag[REC_TAG];
 	int n;
 
 	memcpy(tag, text + sealed, REC_TAG);
 	return tls_record_start(tls, rec, len) &&
-	       EVP_CipherUpdate(tls->gcm, plain, &n, text, (int)sealed) &&
-	       EVP_CIPHER_CTX_ctrl(tls->gcm, EVP_CTRL_AEAD_SET_TAG, REC_TAG, tag) &&
-	       EVP_CipherFinal_ex(tls->gcm, plain + n, &n);
+	       EVP_CipherUpdate(tls->aead, plain, &n, text, (int)sealed) &&
+	       EVP_CIPHER_CTX_ctrl(tls->aead, EVP_CTRL_AEAD_SET_TAG, REC_TAG, tag) &&
+	       EVP_CipherFinal_ex(tls->aead, plain + n, &n);
 }
 
 /* Give the kernel the keys of direction @optname: TLS_TX, TLS_RX */
-static bool tls_to_kernel(const struct tls *tls, enum cipher cipher, int fd, int optname)
+static bool tls_to_kernel(const struct tls *tls, int fd, int optname)
 {
 	union {
 		struct tls_crypto_info info;
 		struct tls12_crypto_info_aes_gcm_128 aes128;
 		struct tls12_crypto_info_aes_gcm_256 aes256;
+		struct tls12_crypto_info_chacha20_poly1305 chacha20;
 	} u = { .info.version = tls->version };
 	socklen_t len;
 
-	if (cipher == AES128_GCM) {
+	if (tls->cipher == AES128_GCM) {
 		u.info.cipher_type = TLS_CIPHER_AES_GCM_128;
 		memcpy(u.aes128.key, tls->key, sizeof(u.aes128.key));
 		memcpy(u.aes128.salt, tls->salt, sizeof(u.aes128.salt));
 		put_be(u.aes128.iv, tls->nonce, sizeof(u.aes128.iv));
 		put_be(u.aes128.rec_seq, tls->rec_no, sizeof(u.aes128.rec_seq));
 		len = sizeof(u.aes128);
+	} else if (tls->cipher == CHACHA20_POLY1305) {
+		u.info.cipher_type = TLS_CIPHER_CHACHA20_POLY1305;
+		memcpy(u.chacha20.key, tls->key, sizeof(u.chacha20.key));
+		memcpy(u.chacha20.iv, tls->salt, sizeof(tls->salt));
+		put_be(u.chacha20.iv + sizeof(tls->salt), tls->nonce, 8);
+		put_be(u.chacha20.rec_seq, tls->rec_no, sizeof(u.chacha20.rec_seq));
+		len = sizeof(u.chacha20);
 	} else {
 		u.info.cipher_type = TLS_CIPHER_AES_GCM_256;
 		memcpy(u.aes256.key, tls->key, sizeof(u.aes256.key));
@@ -493,7 +506,7 @@ static bool conn_is(struct server *s, struct conn *c, uint32_t index, uint32_t p
 		return content_differs(&s->content, index, 0, c->buf, c->fill) == c->fill;
 
 	tls_derive(&c->tls, s->opt, index);
-	tls_start(&c->tls, s->opt->cipher, false);
+	tls_start(&c->tls, false);
 	if (tls_open(&c->tls, c->buf, s->scratch, plain))
 		return true;
 	tls_end(&c->tls);
@@ -554,7 +567,7 @@ static bool conn_update(struct server *s, struct conn *c, const uint8_t *p, uint
 		return conn_fail(c, "the handshake record after %llu bytes is no KeyUpdate",
 				 (unsigned long long)c->bytes);
 	tls_update(&c->tls, s->opt, c->index);
-	if (s->opt->ktls && !tls_to_kernel(&c->tls, s->opt->cipher, c->fd, TLS_RX))
+	if (s->opt->ktls && !tls_to_kernel(&c->tls, c->fd, TLS_RX))
 		return conn_fail(c, "TLS_RX, key %u: %s", c->tls.generation, strerror(errno));
 	return true;
 }
@@ -570,7 +583,7 @@ static bool conn_record(struct server *s, struct conn *c, const uint8_t *rec, ui
 			return false;
 	} else {
 		/* never twice under one key: here they count up */
-		if (!tls13 && nonce != c->tls.nonce)
+		if (tls_nonce_len(s->opt->version, s->opt->cipher) && nonce != c->tls.nonce)
 			return conn_fail(c, "record %llu: explicit nonce %016llx does not follow",
 					 no, (unsigned long long)nonce);
 		if (!tls_open(&c->tls, rec, s->scratch, plain))
@@ -590,7 +603,7 @@ static bool conn_record(struct server *s, struct conn *c, const uint8_t *rec, ui
 /* Take all whole records from the buffer */
 static bool conn_records(struct server *s, struct conn *c)
 {
-	uint32_t overhead = tls_nonce_len(s->opt->version) + tls_tail_len(s->opt->version);
+	uint32_t overhead = tls_nonce_len(s->opt->version, s->opt->cipher) + tls_tail_len(s->opt->version);
 	uint32_t pos = 0, len;
 
 	while (c->fill - pos >= REC_HDR) {
@@ -663,7 +676,7 @@ static bool conn_ktls(struct server *s, struct conn *c)
 	s->claimed[c->index] = true;
 	c->known = true;
 	tls_derive(&c->tls, s->opt, c->index);
-	if (!tls_to_kernel(&c->tls, s->opt->cipher, c->fd, TLS_RX))
+	if (!tls_to_kernel(&c->tls, c->fd, TLS_RX))
 		return conn_fail(c, "TLS_RX: %s", strerror(errno));
 	return true;
 }
@@ -1014,7 +1027,7 @@ static int connect_to(const struct options *opt, const struct addrinfo *list, ui
 
 static void ktls_setup(const struct options *opt, struct out *o)
 {
-	if (!tls_to_kernel(&o->tls, opt->cipher, o->fd, TLS_TX))
+	if (!tls_to_kernel(&o->tls, o->fd, TLS_TX))
 		die(1, "TLS_TX: %s%s", strerror(errno),
 		    errno == ENOENT ? " (is the tls module loaded?)" : "");
 	if (opt->zerocopy &&
@@ -1051,7 +1064,7 @@ static void out_open(struct sender *s, const struct addrinfo *list, uint32_t ind
 		tls_derive(&o->tls, opt, index);
 		send_before(opt, o->fd);
 		if (opt->tls_user) {
-			tls_start(&o->tls, opt->cipher, true);
+			tls_start(&o->tls, true);
 			o->rec = xalloc(REC_MAX);
 		} else {
 			ktls_setup(opt, o);
@@ -1228,7 +1241,7 @@ static void send_update(struct sender *s, struct out *o)
 	if (send_control(s, o, REC_HANDSHAKE, key_update, sizeof(key_update)))
 		die(1, "connection %u: KeyUpdate: %s", o->index, strerror(errno));
 	tls_update(&o->tls, opt, o->index);
-	while (!opt->tls_user && !tls_to_kernel(&o->tls, opt->cipher, o->fd, TLS_TX)) {
+	while (!opt->tls_user && !tls_to_kernel(&o->tls, o->fd, TLS_TX)) {
 		if (errno != EAGAIN && errno != EINTR)
 			die(1, "connection %u: TLS_TX, key %u: %s", o->index, o->tls.generation,
 			    strerror(errno));
@@ -1438,8 +1451,9 @@ static const char usage[] =
 	"send   sends, closes, waits for the peer to close, prints one line\n"
 	"recv   checks every record and byte, prints one line a connection; 1 if any was wrong\n"
 	"\n"
-	"TLS: --tls 1.2|1.3 [--cipher aes128|aes256] send: by kTLS, or with --tls-user right here;\n"
-	"                                            recv: right here, or with --ktls by kTLS\n"
+	"TLS: --tls 1.2|1.3   send: by kTLS, or with --tls-user right here; recv: right here, or\n"
+	"                     with --ktls by kTLS\n"
+	"     --cipher C        aes128, aes256 or chacha20, which no sealnic knows: aes128\n"
 	"     --alert           for both: a close_notify behind the content\n"
 	"     --before N        bytes in the clear in front of the records, as a handshake's\n"
 	"CONTENT: [--seed N] of a pattern (and of the keys); or --file FILE, for send also\n"
@@ -1559,8 +1573,10 @@ static void set_option(struct options *opt, int c, enum cipher *cipher)
 			*cipher = AES128_GCM;
 		else if (!strcmp(optarg, "aes256"))
 			*cipher = AES256_GCM;
+		else if (!strcmp(optarg, "chacha20"))
+			*cipher = CHACHA20_POLY1305;
 		else
-			die(2, "--cipher %s: aes128 or aes256", optarg);
+			die(2, "--cipher %s: aes128, aes256 or chacha20", optarg);
 		break;
 	case OPT_CONNECTIONS:
 		opt->connections = (uint32_t)parse_number(name, optarg, 1, 60000);

@@ -136,6 +136,14 @@ wait $reconf
 # What the kernel's module cannot give the device must stay in software
 transfer "user-space TLS is nobody's business" 10.0.0.2 --tls 1.2 -- --tls-user --bytes 1M
 
+# A cipher that the NIC does not know
+nic=$(stat hw_tls_tx_bytes) sw=$(tls_stat TlsTxSw) device=$(tls_stat TlsTxDevice) failed=$(stat tx_tls_add_failed)
+for host in 10.0.0.2 fd00::2; do
+	transfer "ChaCha20-Poly1305 to $host" $host --tls 1.2 --cipher chacha20 -- --bytes 1M --chunk 30000
+done
+is "$(($(tls_stat TlsTxSw) - sw)) $(($(tls_stat TlsTxDevice) - device))" "2 0" "ChaCha20-Poly1305: the core has it in software"
+is "$(($(stat hw_tls_tx_bytes) - nic)) $(($(stat tx_tls_add_failed) - failed))" "0 0" "ChaCha20-Poly1305: the NIC was not asked, and sealed nothing"
+
 wait_for 10 no_contexts
 is "$(stat tx_tls_ctx)" "$(stat tx_tls_del)" "no context is left"
 is "$(stat hw_tls_ctx)" 0 "no context is left in the device"

@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * wiretls PCAP PORT: what TLS servers on PORT sent, as seen on the wire.
+ * wiretls PCAP PORT [HEADER]: what TLS servers on PORT sent, as seen on the wire.
  *
  * Puts the TCP streams from that port together (whatever the order and
  * repetition of their segments) and walks their records.  Prints JSON:
  * connections, complete records behind the ChangeCipherSpec (protected ones)
  * and their bytes with headers and tags, bytes in front of it, bytes that are
- * no records or are missing from the capture, bytes that were sent again.
+ * no records or are missing from the capture, bytes that were sent again.  Frames
+ * that begin with bytes sent before are counted by where they begin, too: inside
+ * the HEADER bytes that are in front of a record's ciphertext (5), or inside its
+ * tag.
  */
 #include <arpa/inet.h>
 #include <fcntl.h>
@@ -20,6 +23,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define TAG	16
+
 struct flow {
 	struct flow *next;
 	uint8_t key[36];	/* addresses, ports */
@@ -28,10 +33,11 @@ struct flow {
 	uint64_t cap;
 	uint8_t *data;
 	uint8_t *seen;		/* one byte a stream byte: slow and simple */
+	uint8_t *repeats;	/* frames that began there with a byte seen before, up to 255 */
 };
 
 static struct flow *flows;
-static uint64_t repeated;
+static uint64_t repeated, repeats;
 
 static void *need(void *p)
 {
@@ -72,8 +78,14 @@ static void add(struct flow *f, uint32_t seq, const uint8_t *p, uint32_t len)
 			;
 		f->data = need(realloc(f->data, cap));
 		f->seen = need(realloc(f->seen, cap));
+		f->repeats = need(realloc(f->repeats, cap));
 		memset(f->seen + f->cap, 0, cap - f->cap);
+		memset(f->repeats + f->cap, 0, cap - f->cap);
 		f->cap = cap;
+	}
+	if (f->seen[off]) {
+		repeats++;
+		f->repeats[off] += f->repeats[off] < UINT8_MAX;
 	}
 	for (uint32_t i = 0; i < len; i++)
 		repeated += f->seen[off + i];
@@ -124,16 +136,26 @@ static void frame(const uint8_t *p, uint32_t len, uint16_t port)
 		add(f, seq + syn, p + off + hdr, l3 + ip_len - off - hdr);
 }
 
+static uint64_t sum(const uint8_t *p, uint64_t n)
+{
+	uint64_t total = 0;
+
+	while (n--)
+		total += *p++;
+	return total;
+}
+
 int main(int argc, char **argv)
 {
+	uint64_t header = argc > 3 ? strtoul(argv[3], NULL, 10) : 5, in_header = 0, in_tag = 0;
 	uint64_t conns = 0, records = 0, bytes = 0, before = 0, bad = 0, missing = 0;
 	struct stat st;
 	uint32_t magic, len;
 	uint8_t *p, *end;
 	int fd;
 
-	if (argc != 3) {
-		fputs("usage: wiretls PCAP PORT\n", stderr);
+	if (argc < 3 || argc > 4 || !header) {
+		fputs("usage: wiretls PCAP PORT [HEADER]\n", stderr);
 		return 2;
 	}
 	fd = open(argv[1], O_RDONLY);
@@ -172,6 +194,10 @@ int main(int argc, char **argv)
 			if (f->data[at] < 20 || f->data[at] > 23 || f->data[at + 1] != 3 ||
 			    at + rec > f->end)
 				break;
+			if (rec >= header + TAG) {
+				in_header += sum(f->repeats + at + 1, header - 1);
+				in_tag += sum(f->repeats + at + rec - TAG, TAG);
+			}
 			if (ccs) {
 				records++;
 				bytes += rec;
@@ -186,7 +212,8 @@ int main(int argc, char **argv)
 	printf("{\"connections\":%" PRIu64 ",\"protected_records\":%" PRIu64
 	       ",\"protected_bytes\":%" PRIu64 ",\"handshake_bytes\":%" PRIu64
 	       ",\"bad_bytes\":%" PRIu64 ",\"missing_bytes\":%" PRIu64
-	       ",\"repeated_bytes\":%" PRIu64 "}\n",
-	       conns, records, bytes, before, bad, missing, repeated);
+	       ",\"repeated_bytes\":%" PRIu64 ",\"repeats\":%" PRIu64
+	       ",\"repeats_in_header\":%" PRIu64 ",\"repeats_in_tag\":%" PRIu64 "}\n",
+	       conns, records, bytes, before, bad, missing, repeated, repeats, in_header, in_tag);
 	return 0;
 }

@@ -22,6 +22,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/inet_diag.h>
 #include <linux/netlink.h>
 #include <linux/sock_diag.h>
 #include <linux/sockios.h>
@@ -2481,6 +2482,96 @@ static void ss(void)
 	}
 }
 
+/* An attribute of that type among those in @attr, @len bytes, or NULL */
+static struct nlattr *diag_attr(struct nlattr *attr, size_t len, int type)
+{
+	while (len >= NLA_HDRLEN && attr->nla_len >= NLA_HDRLEN && attr->nla_len <= len) {
+		size_t n = NLA_ALIGN(attr->nla_len);
+
+		if ((attr->nla_type & NLA_TYPE_MASK) == type)
+			return attr;
+		if (n > len)
+			break;
+		len -= n;
+		attr = (void *)((char *)attr + n);
+	}
+	return NULL;
+}
+
+static struct nlattr *diag_nested(struct nlattr *attr, int type)
+{
+	return diag_attr((void *)((char *)attr + NLA_HDRLEN), attr->nla_len - NLA_HDRLEN, type);
+}
+
+/* What sock_diag says of TLS on that socket, which ss has words for in part: an attribute of it, or NULL */
+static struct nlattr *diag_tls(int fd, int type)
+{
+	static uint8_t answer[8192] __attribute__((aligned(8)));
+	struct {
+		struct nlmsghdr nlh;
+		struct inet_diag_req_v2 diag;
+	} req = {
+		.nlh = { .nlmsg_len = sizeof(req), .nlmsg_type = SOCK_DIAG_BY_FAMILY, .nlmsg_flags = NLM_F_REQUEST },
+		.diag = { .sdiag_protocol = IPPROTO_TCP, .idiag_ext = 1 << (INET_DIAG_INFO - 1), .idiag_states = ~0u,
+			  .id.idiag_cookie = { INET_DIAG_NOCOOKIE, INET_DIAG_NOCOOKIE } },
+	};
+	int s = socket(AF_NETLINK, SOCK_RAW, NETLINK_SOCK_DIAG);
+	struct sockaddr_in6 own, peer;
+	socklen_t len = sizeof(own);
+	struct nlmsghdr *nlh = (void *)answer;
+	struct nlattr *attr;
+	ssize_t n;
+
+	EQ(getsockname(fd, (struct sockaddr *)&own, &len), 0);
+	len = sizeof(peer);
+	EQ(getpeername(fd, (struct sockaddr *)&peer, &len), 0);
+	req.diag.sdiag_family = (uint8_t)own.sin6_family;
+	req.diag.id.idiag_sport = own.sin6_port;
+	req.diag.id.idiag_dport = peer.sin6_port;
+	if (own.sin6_family == AF_INET6) {
+		memcpy(req.diag.id.idiag_src, &own.sin6_addr, 16);
+		memcpy(req.diag.id.idiag_dst, &peer.sin6_addr, 16);
+	} else {
+		memcpy(req.diag.id.idiag_src, &((struct sockaddr_in *)&own)->sin_addr, 4);
+		memcpy(req.diag.id.idiag_dst, &((struct sockaddr_in *)&peer)->sin_addr, 4);
+	}
+	CHECK(s >= 0);
+	EQ(send(s, &req, sizeof(req), 0), sizeof(req));
+	n = recv(s, answer, sizeof(answer), 0);
+	close(s);
+	CHECK(n > 0 && NLMSG_OK(nlh, (size_t)n) && nlh->nlmsg_type == SOCK_DIAG_BY_FAMILY);
+	attr = diag_attr((void *)(answer + NLMSG_SPACE(sizeof(struct inet_diag_msg))),
+			 nlh->nlmsg_len - NLMSG_SPACE(sizeof(struct inet_diag_msg)), INET_DIAG_ULP_INFO);
+	CHECK(attr);
+	attr = diag_nested(attr, INET_ULP_INFO_TLS);
+	CHECK(attr);
+	return diag_nested(attr, type);
+}
+
+static void diag_flags(void)
+{
+	struct nlattr *attr;
+
+	setup();
+	attr = diag_tls(k, TLS_INFO_VERSION);
+	CHECK(attr && !memcmp(attr + 1, &version, 2));
+	attr = diag_tls(k, TLS_INFO_CIPHER);
+	CHECK(attr && !memcmp(attr + 1, &cipher->type, 2));
+	CHECK(!diag_tls(k, TLS_INFO_ZC_RO_TX) && !diag_tls(k, TLS_INFO_RX_NO_PAD));
+	for (int on = 1; on >= 0; on--) {
+		set_int(k, SOL_TLS, TLS_TX_ZEROCOPY_RO, on);
+		/* Software copies all the same: vm_offload.sh has connections of which this is true */
+		CHECK(!diag_tls(k, TLS_INFO_ZC_RO_TX));
+		if (!is13())
+			continue;
+		set_int(k, SOL_TLS, TLS_RX_EXPECT_NO_PAD, on);
+		attr = diag_tls(k, TLS_INFO_RX_NO_PAD);
+		EQ(!!attr, on);
+		/* A flag has no value */
+		CHECK(!attr || attr->nla_len == NLA_HDRLEN);
+	}
+}
+
 static long outer_counter(pid_t pid, const char *name)
 {
 	char cmd[128], out[32] = "-1";
@@ -4782,6 +4873,7 @@ static const struct test {
 	{ "shutdown with data held", shutdown_held, DATA },
 	{ "close and shutdown with a full send buffer", shutdown_full, DATA },
 	{ "ss", ss, ONCE },
+	{ "sock_diag: flags", diag_flags, 0 },
 	{ "counters of a namespace", counters, ONCE },
 	{ "a namespace ends with connections in it", orphan, ONCE },
 	{ "tracepoints", tracepoints, ONCE },

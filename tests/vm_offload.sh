@@ -223,6 +223,18 @@ for version in 1.2 1.3; do
 	done
 done
 
+# What is special about a connection ss says
+ss_says() { ss -tieHn "dport = :$stream_port" | grep -qE "txconf: hw$1"; }
+for how in '--sendfile /tmp/file --zerocopy' '--sendfile /tmp/file'; do
+	says=' zc_ro_tx' name="zero-copy"
+	[[ $how = *--zerocopy ]] || says='($| [^z])' name="no zero-copy"
+	# shellcheck disable=SC2086
+	offload_stream tx 4 --tls 1.3 --bytes 128K -- $how --stop-every 64K || give_up "no stream"
+	check "$name, ss: the NIC has it" wait_for 20 ss_says "$says"
+	check "$name, ss: it goes on" wait_for 20 driven
+	stream_ok "$name, ss"
+done
+
 # Without scatter-gather TCP copies all into one piece
 ethtool -K sn0 sg off >/dev/null
 for version in 1.2 1.3; do

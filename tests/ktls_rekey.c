@@ -6,6 +6,7 @@
  *   ktls_rekey tests [SEED]     all but the one that needs two ways; ONLY=WORD, those whose name has it; WINDOW=1: the
  *                               driver's rx_resync is such that the core does not learn how far the device opened
  *   ktls_rekey route            tx 11: sn0 and sn2 lead to 10.9.0.2 in the network namespace far
+ *   ktls_rekey reset, rmmod, unplug  what happens to the NIC while keys wait; for the last two it has to be brought back
  *   ktls_rekey content          what connections carry, so that somebody can look for it on the wire
  *
  * The end with kTLS, k, is here, on sn0; the other one, r, is in far. No wire has to be spoiled: a socket that is deaf drops
@@ -1879,6 +1880,82 @@ static void rx5(void)
 	finish();
 }
 
+/* --- both, and what is more than a link that goes down --- */
+
+static void both_wait(void)
+{
+	start();
+	burst_data(0, 500);
+	rx_seal_next();
+	burst_data(500, 9000);
+	burst_out();
+	get(k, SEED, 0, 500);
+	rx_next();
+	CHECK(rx_waits());
+	deaf(k);
+	say(1000);
+	hear(1000);
+	tx_rekey();
+	CHECK(tx_waits());
+	say(100);
+}
+
+/* The driver gives the device back what it had: the key that retransmissions need, and the next one when its time comes */
+static void broken_reset(void)
+{
+	long bad = tls_counter("TlsDecryptError");
+
+	both_wait();
+	EQ(sh("ethtool -t sn0 offline >/dev/null"), 0);
+	UNTIL(carrier("sn0"));
+	CHECK(tx_waits() && rx_waits());
+	hears(k);
+	get(k, SEED, 500, 9000);
+	acknowledge();
+	hear_rekey();
+	hear(100);
+	acknowledged();
+	tx_is_device();
+	rx_drain();
+	sealed_by_device(1000);
+	EQ(tls_counter("TlsDecryptError"), bad);
+	finish();
+}
+
+/* There is no way to the other end any more, and no NIC whose counters could be asked */
+static void broken_gone(const char *by)
+{
+	long tx_aborted = tls_counter("TlsTxRekeyAborted"), rx_aborted = tls_counter("TlsRxRekeyAborted");
+
+	both_wait();
+	EQ(sh("%s", by), 0);
+	EQ(tls_counter("TlsCurrTxDevice") + tls_counter("TlsCurrRxDevice"), 0);
+	/* What had come is there */
+	get(k, SEED, 500, 9000);
+	ERR(recv(k, buf, 100, MSG_DONTWAIT), EAGAIN);
+	/* The next key for receiving ends that wait, too, and that for sending waits for nothing */
+	derive(&rx, ++rx_sealed);
+	rx_next();
+	EQ(tls_counter("TlsCurrRxRekey"), 0);
+	EQ(tls_counter("TlsRxRekeyAborted"), rx_aborted + 1);
+	EQ(tx_next(), 0);
+	put_flags(k, SEED, 0, 100, MSG_DONTWAIT);
+	/* Nobody will acknowledge its FIN */
+	EQ(setsockopt(k, SOL_SOCKET, SO_LINGER, &(struct linger){ 1, 0 }, sizeof(struct linger)), 0);
+	finish();
+	EQ(tls_counter("TlsTxRekeyAborted"), tx_aborted + 1);
+}
+
+static void broken_driver(void)
+{
+	broken_gone("rmmod sealnic");
+}
+
+static void broken_unplugged(void)
+{
+	broken_gone("bash -c '. $SEALNIC_REPO/tests/guest-lib.sh && operator unplug 0'");
+}
+
 /* --- the list --- */
 
 static const struct {
@@ -1944,6 +2021,16 @@ int main(int argc, char **argv)
 	if (!strcmp(argv[1], "route")) {
 		cipher = &ref_ciphers[0];
 		run("tx 11: the key goes where the context is, not where the route leads", tx11, 60);
+		return frame_end();
+	}
+	if (!strcmp(argv[1], "reset") || !strcmp(argv[1], "rmmod") || !strcmp(argv[1], "unplug")) {
+		cipher = &ref_ciphers[1];
+		if (argv[1][1] == 'e')
+			run("tx 5, rx 4: the device is reset while keys wait", broken_reset, 60);
+		else if (argv[1][0] == 'r')
+			run("tx 5, rx 4: the driver is removed while keys wait", broken_driver, 60);
+		else
+			run("tx 5, rx 4: the device is unplugged while keys wait", broken_unplugged, 60);
 		return frame_end();
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(tests); i++) {

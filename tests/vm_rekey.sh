@@ -53,6 +53,7 @@ tap "rekey" "$test" tests "${SEED:-1}"
 echo hint >/sys/module/sealnic/parameters/rx_resync
 WINDOW=1 ONLY=rx tap "rekey, by the window" "$test" tests "${SEED:-1}"
 echo request >/sys/module/sealnic/parameters/rx_resync
+tap "rekey" "$test" reset
 nothing_clear "nothing in the clear" /tmp/content rekey.pcap
 
 if [ -n "$traced" ]; then
@@ -89,6 +90,14 @@ is "$(stat hw_tls_tx_unexpected)$(stat hw_tls_tx_malformed)$(stat hw_tls_tx_no_c
 no_contexts() { [ "$(stat hw_tls_ctx)$(stat hw_tls_rx_ctx)" = 00 ]; }
 check "no context is left" wait_for 20 no_contexts
 is "$(stat tx_tls_ctx) $(stat rx_tls_ctx)" "$(stat tx_tls_del) $(stat rx_tls_del)" "nor in the driver"
+
+# The NIC goes, in the two ways in which it does not come back by itself
+tap "rekey" "$test" rmmod
+check "the driver is back" load_driver
+two_ns || give_up "no two ports any more"
+tap "rekey" "$test" unplug
+check "the device is back" operator replug 0
+is "$(grep -E 'Curr' /proc/net/tls_stat | grep -cv '[[:space:]]0$')" 0 "nothing is current"
 unload_driver
 unload_ktls
 finish

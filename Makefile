@@ -163,6 +163,10 @@ build/tests/%: tests/%.c
 	@mkdir -p $(@D)
 	@$(CC) $(CFLAGS) $(DEPFLAGS) -o $@ $< $(TEST_LIBS)
 
+build/tests/wiregrep: tests/wiregrep.c tools/sealnic-model/blocks.c
+	@mkdir -p $(@D)
+	@$(CC) $(CFLAGS) -o $@ $(filter %.c,$^)
+
 $(KTLS_TESTS:%.c=build/%): build/tests/%: tests/%.c $(KTLS_REF) $(wildcard tests/ktls_*.h tests/ktls_kernel/*.h)
 	@mkdir -p $(@D)
 	@$(CC) $(CFLAGS) -o $@ $(filter %.c,$^) $(TEST_LIBS)

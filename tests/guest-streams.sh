@@ -15,6 +15,7 @@ offload_start() {
 	two_ns || give_up "no two ports"
 	# In whole records, as often as it is repeated
 	head -c 1M /dev/urandom >/tmp/file
+	wire_watch /tmp/file
 	counters_mark near
 	counters_mark far
 	mkdir $tracing/instances/records && echo 1 >$tracing/instances/records/events/ktls/tls_records/enable
@@ -38,6 +39,7 @@ offload_end() {
 	is "$(stat tx_tls_ctx)/$(stat rx_tls_ctx)" "$(stat tx_tls_del)/$(stat rx_tls_del)" "nor in the driver"
 	is "$(stat hw_tls_tx_unexpected)$(stat hw_tls_tx_malformed)$(stat hw_tls_tx_no_ctx)$(stat rx_tls_err)" 0000 \
 		"the device had to drop nothing, and driver and device agree"
+	nothing_clear "nothing in the clear, to the end"
 	is "$(by_connection)" "$(by_namespace)" "connections have counted what their namespaces have"
 	rmdir $tracing/instances/records
 	# The driver needs the module

@@ -182,22 +182,19 @@ udp() {
 	at "$from" "$udp_tool" ask "$host" 6000 "$@"
 }
 
-# Captures of the wire. /out of the guest is a directory of the host's, where the model writes.
-capture_start() { model "pcap start $SEALNIC_OUT/$1"; }
-
-# capture_hits FILE CAPTURE: ends the capture, prints how often blocks of the file are in it
-capture_hits() {
-	model "pcap stop"
-	# At once, for the way to /out is long
-	cp "/out/$2" /tmp/capture
-	"$SEALNIC_REPO/build/tests/wiregrep" "$1" /tmp/capture | sed -n '/"frames":0,/d; s/.*"hits": *\([0-9]*\).*/\1/p'
-	rm -f "/out/$2" /tmp/capture
+# The checker on the wire: the model looks for blocks of a file in every frame that anybody sends. wire_watch FILE begins it,
+# or begins to count anew.
+wire_watch() {
+	# The way to /out is long
+	cmp -s "$1" /tmp/watched || { cp "$1" /tmp/watched && cp "$1" /out/watched; }
+	model "clear $SEALNIC_OUT/watched" || give_up "the model does not watch the wire"
 }
 
-# nothing_clear NAME FILE CAPTURE: ends the capture; ok when something is in it, and no block of the file
-nothing_clear() {
-	is "$(capture_hits "$2" "$3")" 0 "$1"
-}
+# clear_hits: how often it found one since the last time; empty if there was no frame
+clear_hits() { model clear | sed -n '/frames=0 /d; s/.* hits=//p'; }
+
+# nothing_clear NAME: ok when there were frames since, and none of them had a block of the file
+nothing_clear() { is "$(clear_hits)" 0 "$1"; }
 
 contexts_gone() { [ "$(stat hw_tls_ctx)" = 0 ]; }
 

@@ -131,9 +131,9 @@ offload_start
 
 # --- the checker finds what it looks for ---
 
-capture_start plain.pcap
+wire_watch /tmp/file
 transfer "plain TCP" near 10.0.0.2 --file /tmp/file --bytes 100K
-between "$(capture_hits /tmp/file plain.pcap)" 2500 4000 "the checker finds plain text on the wire"
+between "$(clear_hits)" 2500 4000 "the checker finds plain text on the wire"
 
 # --- the matrix ---
 
@@ -145,7 +145,7 @@ for dir in tx rx both; do
 	# Both at once once more, but not all of it
 	[ $dir != both ] || [ -n "${FULL:-}" ] || rows=$(awk 'NR % 2' <<<"$rows")
 	set_mtu=1500 set_feature=on
-	capture_start $dir.pcap
+	wire_watch /tmp/file
 	while read -r mtu on version cipher ip how size; do
 		[ "$mtu" = $set_mtu ] || { wire_mtu "$mtu" && set_mtu=$mtu; }
 		[ "$on" = $set_feature ] || { features $feature "$on" && set_feature=$on; }
@@ -154,12 +154,12 @@ for dir in tx rx both; do
 	done <<<"$rows"
 	wire_mtu 1500
 	features $feature on
-	nothing_clear "$dir: nothing in the clear" /tmp/file $dir.pcap
+	nothing_clear "$dir: nothing in the clear"
 done
 
 # --- what begins in the clear, and many at once ---
 
-capture_start more.pcap
+wire_watch /tmp/file
 for version in 1.2 1.3; do
 	for before in 1 1448 60000; do
 		counters_mark near
@@ -262,6 +262,6 @@ for version in 1.2 1.3; do
 		done
 	done
 done
-nothing_clear "more: nothing in the clear" /tmp/file more.pcap
+nothing_clear "more: nothing in the clear"
 
 offload_end

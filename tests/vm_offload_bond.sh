@@ -41,7 +41,7 @@ port=20000
 begins() {
 	local more=("${@:3}")
 	pace_bonds $((100000 / ${slowness:-1}))
-	capture_start bond.pcap
+	wire_watch /tmp/file
 	why_mark
 	engines_mark
 	fallback=$(tls_stat TlsTxFallback) keys=$(tls_stat TlsTxRekeyOk)
@@ -85,7 +85,7 @@ survives() {
 	stream_ok "$1: all content that comes is right"
 	stream_port=${sending[0]} stream_rx=${sending[1]} stream_tx=${sending[2]}
 	stream_ok "$1: all content that goes is right"
-	nothing_clear "$1: nothing in the clear" /tmp/file bond.pcap
+	nothing_clear "$1: nothing in the clear"
 	check "$1: nothing is left" wait_for 20 none_left
 }
 
@@ -190,7 +190,7 @@ ip route replace 10.9.0.2 via 10.0.0.2 dev sn0 src 10.9.0.1
 far ip route replace 10.9.0.1 via 10.8.0.1 dev bond1 src 10.9.0.2
 pace 200000 sn0
 tc qdisc replace dev bond0 root fq maxrate 1600000
-capture_start bond.pcap
+wire_watch /tmp/file
 nic=$(stat_of sn0 hw_tls_tx_bytes)
 stream_start near 10.9.0.2 --tls 1.3 --file /tmp/file --bytes 2M || give_up "$name: no stream"
 check "$name: the device seals" wait_for 30 sn0_seals
@@ -201,7 +201,7 @@ ended "$stream_tx" && not_ok "$name: the stream was over before"
 pace off sn0
 pace_bonds off
 stream_ok "$name: all content is right"
-nothing_clear "$name: nothing in the clear" /tmp/file bond.pcap
+nothing_clear "$name: nothing in the clear"
 check "$name: nothing is left" wait_for 20 none_left
 no_bonds
 

@@ -34,10 +34,10 @@ check "nginx starts" nginx_start
 # fetch NAME CIPHER-AS-SS-SAYS VERSION CURL-OPTIONS...: a download that the NIC seals
 fetch() {
 	counters_mark near
-	capture_start clients.pcap
+	wire_watch www/file
 	download "$1" Device "${@:2}"
 	grew hw_tls_tx_bytes 3000001 "$1: the NIC sealed all of it"
-	nothing_clear "$1: nothing in the clear" www/file clients.pcap
+	nothing_clear "$1: nothing in the clear"
 }
 fetch "nginx TLS 1.2 AES128-GCM" aes-gcm-128 1.2 --tls-max 1.2 --ciphers ECDHE-ECDSA-AES128-GCM-SHA256
 fetch "nginx TLS 1.2 AES256-GCM" aes-gcm-256 1.2 --tls-max 1.2 --ciphers ECDHE-ECDSA-AES256-GCM-SHA384

@@ -24,9 +24,9 @@ has_link() { has_carrier '' sn0 && has_carrier far sn1; }
 contexts_none() { [ "$(stat hw_tls_ctx)$(stat hw_tls_rx_ctx)" = 00 ]; }
 no_tls() { [ "$(current)" = "0 0 0 0" ]; }
 
-# begins NAME VERSION: four streams, offloaded, under capture
+# begins NAME VERSION: four streams, offloaded, under the eyes of the checker
 begins() {
-	capture_start offload.pcap
+	wire_watch /tmp/file
 	why_mark
 	engines_mark
 	fallback=$(tls_stat TlsTxFallback)
@@ -52,7 +52,7 @@ hardware() {
 # survives NAME
 survives() {
 	duplex_ok "$1"
-	nothing_clear "$1: nothing in the clear" /tmp/file offload.pcap
+	nothing_clear "$1: nothing in the clear"
 	check "$1: no context is left in the device" wait_for 20 contexts_none
 	check "$1: no connection is left in the core" wait_for 20 no_tls
 }
@@ -261,7 +261,7 @@ operator unplug 0 && operator unplug 1
 software "$name" Down "device down"
 operator model-start
 operator replug 0 && operator replug 1 && two_ns || give_up "$name: the ports do not come back"
-capture_start offload.pcap
+wire_watch /tmp/file
 survives "$name"
 fresh "new model"
 

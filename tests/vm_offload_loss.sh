@@ -28,7 +28,7 @@ rough() {
 	versions=$turn
 	[ -z "${FULL:-}" ] && [ "$name" != "1 % loss" ] || versions='1.2 1.3'
 	for version in $versions; do
-		capture_start rough.pcap
+		wire_watch /tmp/file
 		model wire clear >/dev/null
 		model "wire $* seed=$seed" >/dev/null || { not_ok "$name" "the model takes no '$*'"; continue; }
 
@@ -59,7 +59,7 @@ rough() {
 		between "$whole" $((opened > 10 ? opened * 10 - 100 : 0)) 1000 "$name, $version: and not much less of the records whole"
 		is "$(grown near TlsDecryptError)" 0 "$name, $version: all were authentic"
 		model wire clear >/dev/null
-		nothing_clear "$name, $version: nothing in the clear" /tmp/file rough.pcap
+		nothing_clear "$name, $version: nothing in the clear"
 	done
 }
 
@@ -129,7 +129,7 @@ done
 
 # What the NIC cannot take, software seals: retransmissions, too, in whatever pieces they come
 for version in 1.2 1.3; do
-	capture_start software.pcap
+	wire_watch /tmp/file
 	model "wire loss=3 reorder=1 seed=$seed" >/dev/null
 	counters_mark near
 	offload_stream tx 4 --tls $version --bytes 1M -- --ip-options --sendfile /tmp/file --zerocopy || give_up "no stream: $(stream_said)"
@@ -138,7 +138,7 @@ for version in 1.2 1.3; do
 	model wire clear >/dev/null
 	is "$(records_received) $(grown near hw_tls_tx_records)" "64 0" "IP options, 3 % loss, $version: the NIC sealed nothing"
 	between "$(grown near TlsTxFallback)" 20 100000 "IP options, 3 % loss, $version: software all of it"
-	nothing_clear "IP options, 3 % loss, $version: nothing in the clear" /tmp/file software.pcap
+	nothing_clear "IP options, 3 % loss, $version: nothing in the clear"
 done
 
 # --- record by record ---

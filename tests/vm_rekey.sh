@@ -47,14 +47,14 @@ fi
 
 mkdir $tracing/instances/engines
 for event in tls_engine tls_records; do echo 1 >$tracing/instances/engines/events/ktls/$event/enable; done
-capture_start rekey.pcap
+wire_watch /tmp/content
 tap "rekey" "$test" tests "${SEED:-1}"
 # A driver that does not say how far its device opened with an older key: all that TCP's window held may be
 echo hint >/sys/module/sealnic/parameters/rx_resync
 WINDOW=1 ONLY=rx tap "rekey, by the window" "$test" tests "${SEED:-1}"
 echo request >/sys/module/sealnic/parameters/rx_resync
 tap "rekey" "$test" reset
-nothing_clear "nothing in the clear" /tmp/content rekey.pcap
+nothing_clear "nothing in the clear"
 
 if [ -n "$traced" ]; then
 	cp $tracing/instances/rekey/trace /tmp/trace

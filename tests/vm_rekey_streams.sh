@@ -134,7 +134,7 @@ offload_start
 # --- how often, how long, how bad the wire is ---
 
 buffers 500000
-capture_start rekeys.pcap
+wire_watch /tmp/file
 if [ -n "${FULL:-}" ]; then
 	for ((seed = 1; seed <= 5; seed++)); do
 		for wire in '' loss=0.1 loss=1 loss=5; do
@@ -156,7 +156,7 @@ else
 	each tx 4 loss=5 ', 5 % loss' few
 	each rx 4 loss=5 ', 5 % loss' few
 fi
-nothing_clear "nothing in the clear" /tmp/file rekeys.pcap
+nothing_clear "nothing in the clear"
 
 # --- what is left for software ---
 

@@ -24,11 +24,11 @@ by 0
 # --- IP options ---
 
 for host in 10.0.0.2 fd00::2; do
-	capture_start route.pcap
+	wire_watch /tmp/file
 	counters_mark near
 	transfer "options to $host: all content is right" near $host --tls 1.2 --file /tmp/file -- --ip-options
 	counters_read near
-	nothing_clear "options to $host: nothing in the clear" /tmp/file route.pcap
+	nothing_clear "options to $host: nothing in the clear"
 	is "$(grown near tx_tls_ctx)" 1 "options to $host: the connection was offloaded"
 	between "$(grown near tx_tls_sw_fallback_bytes)" $((1 << 20)) 100000000 "options to $host: software sealed all of it"
 	between "$(grown near tx_tls_sw_fallback_packets)" 700 1000000 "options to $host: packet by packet"
@@ -47,7 +47,7 @@ sealed_by() { [ "$(stat_of "$1" hw_tls_tx_bytes)" -gt $(($2 + 100000)) ]; }
 for host in 10.9.0.2 fd09::2; do
 	by 0
 	pace $((400000 / ${slowness:-1})) sn0 sn2
-	capture_start route.pcap
+	wire_watch /tmp/file
 	stream_start near $host --tls 1.2 --file /tmp/file --bytes 12M || give_up "no stream"
 	check "$host: the NIC seals" seals sn0
 	other=$(stat_of sn2 hw_tls_tx_bytes)
@@ -62,7 +62,7 @@ for host in 10.9.0.2 fd09::2; do
 	ended "$stream_tx" && not_ok "$host: the stream was over before all that"
 	pace off sn0 sn2
 	stream_ok "$host: all content is right"
-	nothing_clear "$host: nothing in the clear" /tmp/file route.pcap
+	nothing_clear "$host: nothing in the clear"
 done
 
 # Two connections, each with a context in one NIC and most likely of the same number, change places
@@ -73,7 +73,7 @@ crossed() { # crossed N M: the first one's packets by sn0 or sn2, the other one'
 far ip addr add 10.9.0.3/32 dev lo
 crossed 0 2
 pace $((400000 / ${slowness:-1})) sn0 sn2
-capture_start route.pcap
+wire_watch /tmp/file
 stream_start near 10.9.0.2 --tls 1.2 --file /tmp/file --bytes 16M || give_up "no stream"
 first=("$stream_port" "$stream_rx" "$stream_tx")
 stream_start near 10.9.0.3 --tls 1.2 --file /tmp/file --bytes 16M --seed 2 || give_up "no stream"
@@ -90,7 +90,7 @@ pace off sn0 sn2
 stream_ok "crossed: all content is right"
 stream_port=${first[0]} stream_rx=${first[1]} stream_tx=${first[2]}
 stream_ok "crossed: in both of them"
-nothing_clear "crossed: nothing in the clear" /tmp/file route.pcap
+nothing_clear "crossed: nothing in the clear"
 
 no_context() { [ "$(stat_of sn0 hw_tls_ctx)$(stat_of sn2 hw_tls_ctx)" = 00 ]; }
 check "no context is left" wait_for 20 no_context

@@ -1,10 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Finds blocks of a file in the clear in a capture of the wire.
- *
- * The file's blocks, at offsets that are multiples of their size, are looked for
- * at every offset of every frame.  A block that two frames share is not found:
- * its neighbours are.  Blocks of one repeated byte prove nothing and are left out.
+ * Finds blocks of a file in the clear in a capture of the wire; blocks.h says
+ * which.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -18,7 +15,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define DEFAULT_BLOCK	32
+#include "blocks.h"
+
 #define MIN_BLOCK	16
 #define MAX_BLOCK	1024
 
@@ -31,21 +29,6 @@ struct bytes {
 	const char *name;
 	const uint8_t *data;
 	size_t size;
-};
-
-/*
- * The blocks: a bitmap by their first eight bytes, small enough to ask at every
- * offset, and behind it a hash table by all of their bytes.
- */
-struct blocks {
-	const uint8_t *data;
-	size_t size;		/* of one */
-	uint64_t count;		/* without repetitions */
-	uint64_t *filter;
-	unsigned int filter_shift;
-	uint32_t *table;	/* block number + 1; 0: free */
-	unsigned int table_shift;
-	uint64_t *found;	/* bit by block number */
 };
 
 struct result {
@@ -66,15 +49,6 @@ static void die(const char *fmt, ...)
 	va_end(ap);
 	fputc('\n', stderr);
 	exit(2);
-}
-
-static void *zeroed(uint64_t count, size_t size)
-{
-	void *p = calloc(count, size);
-
-	if (!p)
-		die("out of memory");
-	return p;
 }
 
 static struct bytes map(const char *name)
@@ -101,112 +75,11 @@ static struct bytes map(const char *name)
 	return b;
 }
 
-static inline uint64_t load64(const uint8_t *p)
-{
-	uint64_t v;
-
-	memcpy(&v, p, 8);
-	return v;
-}
-
-/* The upper bits are the good ones */
-static inline uint64_t mix(uint64_t v)
-{
-	v *= 0x9e3779b97f4a7c15;
-	v ^= v >> 32;
-	return v * 0xd6e8feb86659fd93;
-}
-
-static uint64_t hash_block(const uint8_t *p, size_t size)
-{
-	uint64_t h = size;
-
-	for (size_t i = 0; i < size; i += 8)
-		h = mix(h ^ load64(p + i));
-	return h;
-}
-
-static bool one_byte_repeated(const uint8_t *p, size_t size)
-{
-	return !memcmp(p, p + 1, size - 1);
-}
-
-/* The table's slot that holds the block at @p, or the free one where it would be */
-static uint64_t lookup(const struct blocks *b, const uint8_t *p)
-{
-	uint64_t mask = (1ull << (64 - b->table_shift)) - 1;
-	uint64_t i = hash_block(p, b->size) >> b->table_shift;
-
-	while (b->table[i] && memcmp(b->data + (b->table[i] - 1) * b->size, p, b->size))
-		i = (i + 1) & mask;
-	return i;
-}
-
-static unsigned int shift_for(uint64_t entries)
-{
-	unsigned int shift = 64 - 10;
-
-	while (1ull << (64 - shift) < entries)
-		shift--;
-	return shift;
-}
-
-static void index_file(struct blocks *b, const struct bytes *file, size_t size)
-{
-	uint64_t n = file->size / size, bit, slot;
-
-	if (n >= UINT32_MAX)
-		die("%s: too large", file->name);
-	b->data = file->data;
-	b->size = size;
-	b->filter_shift = shift_for(n * 64);
-	b->filter = zeroed(1ull << (64 - b->filter_shift - 6), 8);
-	b->table_shift = shift_for(n * 2);
-	b->table = zeroed(1ull << (64 - b->table_shift), sizeof(*b->table));
-	b->found = zeroed(n / 64 + 1, 8);
-
-	for (uint64_t i = 0; i < n; i++) {
-		const uint8_t *p = file->data + i * size;
-
-		if (one_byte_repeated(p, size))
-			continue;
-		slot = lookup(b, p);
-		if (b->table[slot])
-			continue;
-		b->table[slot] = (uint32_t)i + 1;
-		bit = mix(load64(p)) >> b->filter_shift;
-		b->filter[bit / 64] |= 1ull << bit % 64;
-		b->count++;
-	}
-	/* what cannot find anything must not look like a clean wire */
-	if (!b->count)
-		die("%s: no blocks of %zu bytes to look for", file->name, size);
-}
-
 static void search_frame(struct blocks *b, const uint8_t *p, size_t len, struct result *r)
 {
-	uint64_t bit;
-	uint32_t no;
-
 	r->frames++;
 	r->bytes += len;
-	for (size_t off = 0; off + b->size <= len;) {
-		bit = mix(load64(p + off)) >> b->filter_shift;
-		if (!(b->filter[bit / 64] >> bit % 64 & 1)) {
-			off++;
-			continue;
-		}
-		no = b->table[lookup(b, p + off)];
-		if (!no) {
-			off++;
-			continue;
-		}
-		no--;
-		r->hits++;
-		r->distinct += !(b->found[no / 64] >> no % 64 & 1);
-		b->found[no / 64] |= 1ull << no % 64;
-		off += b->size;
-	}
+	r->hits += blocks_search(b, p, len, &r->distinct);
 }
 
 static uint32_t get32(const uint8_t *p, bool swap)
@@ -261,7 +134,7 @@ static size_t block_size(const char *s)
 int main(int argc, char **argv)
 {
 	const char *names[2] = { NULL };
-	size_t size = DEFAULT_BLOCK;
+	size_t size = BLOCK_SIZE;
 	struct blocks blocks = { 0 };
 	struct result r = { 0 };
 	struct bytes file, cap;
@@ -280,15 +153,19 @@ int main(int argc, char **argv)
 
 	file = map(names[0]);
 	cap = map(names[1]);
-	index_file(&blocks, &file, size);
+	if (file.size / size >= UINT32_MAX)
+		die("%s: too large", file.name);
+	if (!blocks_index(&blocks, file.data, file.size, size))
+		die("out of memory");
+	/* what cannot find anything must not look like a clean wire */
+	if (!blocks.count)
+		die("%s: no blocks of %zu bytes to look for", file.name, size);
 	search_pcap(&blocks, &cap, &r);
 	printf("{\"file_blocks\":%llu,\"frames\":%llu,\"bytes\":%llu",
 	       (unsigned long long)blocks.count, (unsigned long long)r.frames,
 	       (unsigned long long)r.bytes);
 	printf(",\"hits\":%llu,\"distinct_blocks\":%llu}\n",
 	       (unsigned long long)r.hits, (unsigned long long)r.distinct);
-	free(blocks.filter);
-	free(blocks.table);
-	free(blocks.found);
+	blocks_free(&blocks);
 	return 0;
 }

@@ -12,7 +12,8 @@ cd "$dir" || exit 1
 
 wiregrep=${WIREGREP:-$dir/wiregrep}
 [ -n "${WIREGREP:-}" ] ||
-	gcc -g -O1 -Wall -Wextra -fsanitize=address,undefined -fno-sanitize-recover=all -o wiregrep "$here/wiregrep.c" ||
+	gcc -g -O1 -Wall -Wextra -fsanitize=address,undefined -fno-sanitize-recover=all -I"$here/../tools/sealnic-model" -o wiregrep "$here/wiregrep.c" \
+		"$here/../tools/sealnic-model/blocks.c" ||
 	give_up "wiregrep.c does not build"
 
 # number BYTES VALUE: little-endian, or big-endian where $big is set

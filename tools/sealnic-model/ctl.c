@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "ctl.h"
+#include "clear.h"
 #include "pcap.h"
 #include "usock.h"
 #include "wire.h"
@@ -106,6 +107,25 @@ static const char *run_pcap(struct client *c, int argc, char **argv)
 	if (argc == 2 && !strcmp(argv[1], "stop"))
 		return pcap_stop();
 	return bad_usage;
+}
+
+static const char *run_clear(struct client *c, int argc, char **argv)
+{
+	struct clear_count n;
+
+	if (argc > 2)
+		return bad_usage;
+	if (argc == 2 && strcmp(argv[1], "off"))
+		return clear_start(argv[1]);
+	if (argc == 1 && !clear_on)
+		return "nothing is looked for";
+	n = clear_read();
+	if (argc == 1)
+		reply(c, "frames=%" PRIu64 " bytes=%" PRIu64 " hits=%" PRIu64 "\n", n.frames, n.bytes,
+		      n.hits);
+	else
+		clear_stop();
+	return NULL;
 }
 
 static void print_wires(struct client *c)
@@ -381,6 +401,7 @@ static const struct command commands[] = {
 	{ "wire", "wire [clear | loss=% reorder=% dup=% corrupt=% forge=% delay=US seed=N]",
 	  run_wire },
 	{ "pcap", "pcap start FILE | pcap stop", run_pcap },
+	{ "clear", "clear [FILE | off]", run_clear },
 	{ "link", "link PORT up|down", run_link },
 	{ "stall", "stall PORT on|off", run_stall },
 	{ "fault", "fault PORT", run_fault },

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "lane.h"
+#include "clear.h"
 #include "pcap.h"
 
 /*
@@ -252,6 +253,8 @@ void lane_tx(struct lane *lane, const struct fw_frame *frame)
 	lane->count.bytes += len;
 	if (pcap_on)
 		pcap_frame(frame);
+	if (clear_on)
+		clear_frame(frame);
 	if (lane->slow)
 		tx_impaired(lane, frame);
 	else

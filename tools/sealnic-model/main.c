@@ -20,6 +20,7 @@
 
 #include "ctl.h"
 #include "loop.h"
+#include "clear.h"
 #include "pcap.h"
 #include "port.h"
 #include "wire.h"
@@ -445,6 +446,7 @@ static void close_all(void)
 	ctl_close();
 	if (pcap_on)
 		pcap_stop();
+	clear_stop();
 	while (ports_open)
 		port_close(&ports[--ports_open]);
 	wires_close();

@@ -90,9 +90,11 @@ for cipher in aes128 aes256; do
 done
 
 head -c 5000001 /dev/urandom >/tmp/file
+wire_watch /tmp/file
 offloaded "sendfile" transfer "sendfile" 10.0.0.2 --tls 1.2 --cipher aes128 --file /tmp/file -- --sendfile /tmp/file
 offloaded "zero-copy sendfile" transfer "zero-copy sendfile" 10.0.0.2 --tls 1.2 --cipher aes256 --file /tmp/file -- \
 	--sendfile /tmp/file --zerocopy
+nothing_clear "sendfile: nothing in the clear"
 offloaded "8 connections" transfer "8 connections at once" 10.0.0.2 --tls 1.2 --connections 8 -- --bytes 1M
 
 ethtool -K sn0 tso off

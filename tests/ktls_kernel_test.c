@@ -633,13 +633,21 @@ static void send_control(void)
 static uint64_t fill_up(uint32_t op, uint32_t how, uint64_t seed, uint32_t flags)
 {
 	uint64_t off = 0;
-	int n;
 
-	while ((n = send_op(op, how, seed, off, 30000, flags | MSG_DONTWAIT)) > 0)
-		off += (uint64_t)n;
-	EQ(n, -1);
-	EQ(errno, EAGAIN);
-	ERR(send_op(op, how, seed, off, 30000, flags | MSG_DONTWAIT), EAGAIN);
+	/* What is on its way still may find room at the other end */
+	for (int full = 0; full < 3;) {
+		int n = send_op(op, how, seed, off, 30000, flags | MSG_DONTWAIT);
+
+		if (n > 0) {
+			off += (uint64_t)n;
+			full = 0;
+			continue;
+		}
+		EQ(n, -1);
+		EQ(errno, EAGAIN);
+		full++;
+		sleep_ms(10);
+	}
 	CHECK(!(poll_kernel() & POLLOUT));
 	return off;
 }

@@ -190,7 +190,7 @@ start_model() { # on failure $reply says why
 	"${tied[@]}" "$model" "${args[@]}" "${wire[@]}" --ctl "$run/ctl" "${model_args[@]}" >>"$out/model.log" 2>&1 </dev/null &
 	model_pid=$!
 	disown "$model_pid" # its death is often meant, and bash need not announce it
-	for ((i = 0; i < 100; i++)); do
+	for ((i = 0; i < 600; i++)); do
 		[ ! -S "$run/port$((ports - 1))" ] || return 0
 		kill -0 "$model_pid" 2>/dev/null || break
 		sleep 0.1
@@ -267,7 +267,7 @@ events=''
 qmp() {
 	local line
 	printf '{"execute":"%s"%s}\n' "$1" "${2:+,\"arguments\":$2}" >&"$qmp_in"
-	while IFS= read -r -t 10 -u "$qmp_out" line; do
+	while IFS= read -r -t 60 -u "$qmp_out" line; do
 		line=${line%$'\r'}
 		case $line in
 		*'"return": '*) reply=${line#*\"return\": }; reply=${reply%\}}; return 0 ;;

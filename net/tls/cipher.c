@@ -244,7 +244,8 @@ static int run(struct tls_crypt *crypt, const struct tls_epoch *epoch,
  */
 void tls_epoch_next(struct tls_epoch *epoch)
 {
-	epoch->count++;
+	if (likely(epoch->count != U32_MAX))
+		epoch->count++;
 	epoch->exhausted = ++epoch->record == 0;
 }
 

@@ -1069,7 +1069,7 @@ void tls_hw_fallback(struct sock *sk, u32 seq, u32 len, int err)
 {
 	tls_stat_inc(sk, err ? TLS_STAT_TX_FALLBACK_DROP : TLS_STAT_TX_FALLBACK);
 	if (!err)
-		atomic64_inc(&tls_conn(sk)->tx.n.fallback);
+		atomic_inc(&tls_conn(sk)->tx.n.fallback);
 	trace_tls_fallback(sk, seq, len, err);
 }
 

@@ -647,7 +647,7 @@ static int __init tls_module_init(void)
 {
 	int err;
 
-	conn_cache = KMEM_CACHE(tls_conn, SLAB_HWCACHE_ALIGN);
+	conn_cache = KMEM_CACHE(tls_conn, 0);
 	if (!conn_cache)
 		return -ENOMEM;
 	err = tls_send_init();

@@ -494,7 +494,7 @@ static void rx_consumed(struct sock *sk, u32 end, enum rx_state state)
 		conn->rx.n.hw++;
 		tls_stat_inc(sk, TLS_STAT_RX_DEVICE_RECORDS);
 	} else if (state == RX_MIXED) {
-		atomic64_inc(&conn->rx.n.fallback);
+		atomic_inc(&conn->rx.n.fallback);
 		tls_stat_inc(sk, TLS_STAT_RX_PARTIAL_RECORDS);
 	}
 	if (unlikely(hw->draining)) {

@@ -67,9 +67,10 @@ struct tls_cipher {
  * @exhausted: the last record number was used (RFC 8446 5.3)
  * @in_place: sealing in place cannot fail half-way for want of memory
  * @record: number of the next record
- * @count: records sealed or opened under this key, for the limits of RFC 8446 5.5
  * @explicit: TLS 1.2, sending: explicit nonce of the next record
  * @nonce: salt and IV from the socket option
+ * @count: records sealed or opened under this key, for the limits of RFC 8446 5.5; it stops at
+ *	U32_MAX, far beyond any of them
  */
 struct tls_epoch {
 	const struct tls_cipher *cipher;
@@ -78,9 +79,9 @@ struct tls_epoch {
 	bool exhausted;
 	bool in_place;
 	u64 record;
-	u64 count;
 	u64 explicit;
 	u8 nonce[TLS_NONCE_SIZE];
+	u32 count;
 };
 
 /**
@@ -128,8 +129,8 @@ enum tls_why {
 struct tls_counts {
 	u64 hw;
 	u64 sw;
-	u64 resyncs;
-	atomic64_t fallback;
+	u32 resyncs;
+	atomic_t fallback;
 };
 
 struct tls_tx_rec;
@@ -264,8 +265,8 @@ struct tls_tx {
  * @holdoff: so many records are not opened into the reader's memory, because padding was seen
  * @hs: header of a handshake message, as far as it has arrived
  * @hs_len: bytes of it
- * @hs_left: bytes of the message's body to come
  * @why: why records are not the device's
+ * @hs_left: bytes of the message's body to come
  * @n: who opened how much
  * @saved_data_ready: the socket's callback before ours
  */
@@ -285,9 +286,9 @@ struct tls_rx {
 	u8 holdoff;
 	u8 hs_len;
 	u8 hs[4];
+	u8 why;
 	u32 hs_left;
 	int err;
-	u8 why;
 	struct tls_counts n;
 	void (*saved_data_ready)(struct sock *sk);
 };

@@ -152,8 +152,8 @@ TRACE_EVENT(tls_records,
 		__field(const void *, sk)
 		__field(u64, hw)
 		__field(u64, sw)
-		__field(u64, fallback)
-		__field(u64, resyncs)
+		__field(u32, fallback)
+		__field(u32, resyncs)
 		__field(u16, sport)
 		__field(u16, dport)
 		__field(bool, tx)
@@ -163,14 +163,14 @@ TRACE_EVENT(tls_records,
 		__entry->sk = sk;
 		__entry->hw = n->hw;
 		__entry->sw = n->sw;
-		__entry->fallback = atomic64_read(&n->fallback);
+		__entry->fallback = atomic_read(&n->fallback);
 		__entry->resyncs = n->resyncs;
 		__entry->sport = ntohs(inet_sk(sk)->inet_sport);
 		__entry->dport = ntohs(inet_sk(sk)->inet_dport);
 		__entry->tx = tx;
 		__entry->why = why;
 	),
-	TP_printk("sk=%p sport=%u dport=%u %s engine: %s device=%llu software=%llu fallback=%llu resyncs=%llu",
+	TP_printk("sk=%p sport=%u dport=%u %s engine: %s device=%llu software=%llu fallback=%u resyncs=%u",
 		  __entry->sk, __entry->sport, __entry->dport, show_direction(__entry->tx),
 		  show_why(__entry->why), __entry->hw, __entry->sw, __entry->fallback,
 		  __entry->resyncs)

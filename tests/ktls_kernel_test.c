@@ -636,8 +636,11 @@ static uint64_t fill_up(uint32_t op, uint32_t how, uint64_t seed, uint32_t flags
 
 	/* What is on its way still may find room at the other end */
 	for (int full = 0; full < 3;) {
-		int n = send_op(op, how, seed, off, 30000, flags | MSG_DONTWAIT);
+		int n;
 
+		if (full)
+			sleep_ms(10);
+		n = send_op(op, how, seed, off, 30000, flags | MSG_DONTWAIT);
 		if (n > 0) {
 			off += (uint64_t)n;
 			full = 0;
@@ -646,7 +649,6 @@ static uint64_t fill_up(uint32_t op, uint32_t how, uint64_t seed, uint32_t flags
 		EQ(n, -1);
 		EQ(errno, EAGAIN);
 		full++;
-		sleep_ms(10);
 	}
 	CHECK(!(poll_kernel() & POLLOUT));
 	return off;

@@ -273,7 +273,7 @@ run_debug() {
 # What needs no VM takes the time that VMs leave over; all one after another but the fuzzers, which have one process.
 run_beside() {
 	local group
-	renice -n 19 -p $BASHPID >/dev/null
+	renice -n 5 -p $BASHPID >/dev/null
 	for group in "$@"; do
 		case $group in
 		modules)

@@ -163,7 +163,7 @@ build/tests/%: tests/%.c
 	@mkdir -p $(@D)
 	@$(CC) $(CFLAGS) $(DEPFLAGS) -o $@ $< $(TEST_LIBS)
 
-build/tests/wiregrep: tests/wiregrep.c tools/sealnic-model/blocks.c
+build/tests/wiregrep: tests/wiregrep.c tools/sealnic-model/blocks.c tools/sealnic-model/blocks.h
 	@mkdir -p $(@D)
 	@$(CC) $(CFLAGS) -o $@ $(filter %.c,$^)
 

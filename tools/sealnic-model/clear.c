@@ -80,7 +80,7 @@ const char *clear_start(const char *path)
 	return NULL;
 }
 
-/** clear_stop() - look for nothing any more; what was counted stays */
+/** clear_stop() - look for nothing any more */
 void clear_stop(void)
 {
 	clear_on = false;

@@ -117,14 +117,14 @@ static const char *run_clear(struct client *c, int argc, char **argv)
 		return bad_usage;
 	if (argc == 2 && strcmp(argv[1], "off"))
 		return clear_start(argv[1]);
-	if (argc == 1 && !clear_on)
+	if (argc == 2) {
+		clear_stop();
+		return NULL;
+	}
+	if (!clear_on)
 		return "nothing is looked for";
 	n = clear_read();
-	if (argc == 1)
-		reply(c, "frames=%" PRIu64 " bytes=%" PRIu64 " hits=%" PRIu64 "\n", n.frames, n.bytes,
-		      n.hits);
-	else
-		clear_stop();
+	reply(c, "frames=%" PRIu64 " bytes=%" PRIu64 " hits=%" PRIu64 "\n", n.frames, n.bytes, n.hits);
 	return NULL;
 }
 

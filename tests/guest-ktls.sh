@@ -17,10 +17,14 @@ load_ktls() {
 	echo /bin/false >/proc/sys/kernel/modprobe
 	ip link set lo up
 	if [ -d /sys/module/tls ]; then
-		rmmod tls 2>/dev/null || give_up "another tls module is loaded and in use"
+		# A script before may have left connections whose FIN nobody acknowledges any more
+		ss -K state all >/dev/null 2>&1
+		wait_for $((10 * ${slowness:-1})) tls_goes || give_up "another tls module is loaded and in use"
 	fi
 	insmod "$SEALNIC_MODULES/net/tls/tls.ko" || give_up "tls.ko does not load"
 }
+
+tls_goes() { rmmod tls 2>/dev/null; }
 
 tls_stat() { sed -n "s/^$1[[:space:]]\+//p" /proc/net/tls_stat; }
 

@@ -125,9 +125,11 @@ dmesg_mark() {
 	echo "sealnic-test: mark $$.$dmesg_marks" >/dev/kmsg
 }
 
-# dmesg_since: the kernel's log since the last dmesg_mark, or all of it
+# dmesg_since: the kernel's log since the last dmesg_mark, or since the script began
 dmesg_since() {
-	if [ "$dmesg_marks" = 0 ]; then dmesg; else dmesg | sed "1,/sealnic-test: mark $$\.$dmesg_marks\$/d"; fi
+	local mark=${dmesg_begin:-}
+	[ "$dmesg_marks" = 0 ] || mark=$$.$dmesg_marks
+	if [ -z "$mark" ]; then dmesg; else dmesg | sed "1,/sealnic-test: mark $mark\$/d"; fi
 }
 
 # dmesg_clean NAME [HARMLESS]: ok when no report came since the last dmesg_mark; HARMLESS is an extended regular

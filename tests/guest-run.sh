@@ -42,6 +42,8 @@ for script in "$@"; do
 	limit=$(header timeout "$script")
 	echo "# begin $name"
 	dmesg_mark
+	# For scripts that set no mark of their own
+	export dmesg_begin=$$.$dmesg_marks
 	setsid timeout -k 10 $((${limit:-120} * slowness)) bash "$script" &
 	wait $!
 	status=$?

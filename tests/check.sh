@@ -312,6 +312,9 @@ if [ -s "$results/failures" ]; then
 	echo
 	echo "Failures (all output is in build/check):"
 	cat "$results/failures"
+	# Once more without all that was said, for who sees only the end of this
+	echo
+	grep -E '^[a-z0-9_-]+: ' "$results/failures"
 fi
 echo "$passed passed, $failed failed"
 [ $failed = 0 ] && [ $passed -gt 0 ]

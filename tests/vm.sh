@@ -233,7 +233,8 @@ args=(-nodefaults -no-user-config -display none -no-reboot
 	-chardev "pipe,id=qmp,path=$run/qmp" -mon chardev=qmp,mode=control
 	-chardev stdio,id=s0,signal=off -device isa-serial,chardev=s0,index=0
 	-chardev "pipe,id=s2,path=$run/op" -device isa-serial,chardev=s2,index=2,irq=6
-	-chardev "file,id=s3,path=$out/console.log" -device isa-serial,chardev=s3,index=3,irq=7)
+	-chardev "file,id=s3,path=$out/console.log" -device isa-serial,chardev=s3,index=3,irq=7
+	-d cpu_reset -D "$out/cpu.log")
 for share in "host:/" "guest:$repo/build/guest" "kernel:$kernel"; do
 	args+=(-fsdev "local,id=${share%%:*},path=${share#*:},security_model=none,readonly=on,multidevs=remap"
 		-device "virtio-9p-pci,fsdev=${share%%:*},mount_tag=${share%%:*}")
@@ -353,8 +354,13 @@ elif [ -e "$out/.vm/status" ]; then
 	rm -rf "$out/.vm"
 	exit "$status"
 else
-	echo "vm: the guest died; QEMU and the guest's kernel said:" >&2
+	status=0
+	wait "$qemu_pid" || status=$?
+	qemu_pid=''
+	echo "vm: the guest died, and QEMU ended with status $status; they said:" >&2
 	tail -n 5 "$out/qemu.log" >&2
+	# A triple fault leaves no word in the guest's log
+	grep -A 8 'Triple fault' "$out/cpu.log" >&2 || :
 fi
 # From the first report on, where there is one: its head says more than its end.
 grep -m 1 -A 40 -E 'BUG|Oops|WARNING|KASAN|general protection|panic|INFO: ' "$out/console.log" >&2 || tail -n 40 "$out/console.log" >&2 || :

@@ -78,8 +78,9 @@ duplex_kill() {
 
 # --- what the core says ---
 
-# why_mark, then why: how often a connection went to software since, and why, as "TxSwDown 2 RxSwDown 2"
-whys() { grep -E '^Tls[TR]xSw[A-Z]' /proc/net/tls_stat | grep -v Records; }
+# why_mark, then why: how often a connection went to software since, and why, as "TxSwDown 2 RxSwDown 2". Without the times
+# that packets took another way (TlsTxSwRoute): while some are still queued for the first, that may be more than one.
+whys() { grep -E '^Tls[TR]xSw[A-Z]' /proc/net/tls_stat | grep -vE 'Records|Route'; }
 why_mark() { whys >/tmp/why; }
 why() {
 	whys | awk 'NR == FNR { was[$1] = $2; next }

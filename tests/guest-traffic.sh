@@ -190,6 +190,12 @@ wire_watch() {
 	model "clear $SEALNIC_OUT/watched" || give_up "the model does not watch the wire"
 }
 
+# watch_pattern [SEED]: for what tcp_tool carries where it is not given a file
+watch_pattern() {
+	"$tcp_tool" pattern --seed "${1:-1}" >/tmp/pattern || give_up "no pattern"
+	wire_watch /tmp/pattern
+}
+
 # clear_hits: how often it found one since the last time; empty if there was no frame
 clear_hits() { model clear | sed -n '/frames=0 /d; s/.* hits=//p'; }
 

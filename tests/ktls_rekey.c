@@ -1009,41 +1009,49 @@ static void tx8_refused(void)
 	finish();
 }
 
-/* The n-th allocation of the key's fails, for every n */
-static void tx8_memory(void)
+/* Sets a key, and the n-th allocation of it fails. False: it was refused for that. *@enough: there are not so many. */
+static bool key_without_memory(int (*set)(void), unsigned int n, bool *enough)
 {
-	int fd = open("/proc/thread-self/fail-nth", O_RDWR), failed = 0, device = 0;
-	char left[16] = "0";
+	int fd = open("/proc/thread-self/fail-nth", O_RDWR), err;
+	char left[16] = "";
+	bool ok;
 
 	if (fd < 0 || access("/sys/kernel/debug/failslab", F_OK))
 		skip("no fault injection in this kernel");
+	report->nth = n;
+	CHECK(dprintf(fd, "%u", n) > 0);
+	ok = !set();
+	err = errno;
+	CHECK(pread(fd, left, sizeof(left) - 1, 0) > 0);
+	EQ(pwrite(fd, "0", 1, 0), 1);
+	close(fd);
+	CHECK(ok || err == ENOMEM || err == EAGAIN || err == ENOBUFS);
+	*enough = atoi(left);
+	return ok;
+}
+
+/* The n-th allocation of the key's fails, for every n */
+static void tx8_memory(void)
+{
+	int failed = 0, device = 0;
+	bool enough = false;
+
 	start();
-	for (unsigned int n = 1; n < 200; n++) {
+	for (unsigned int n = 1; n < 200 && !enough; n++) {
 		bool ok;
 
-		report->nth = n;
 		say(100);
 		hear(100);
 		acknowledged();
 		tx_settles();
-		snprintf(left, sizeof(left), "%u", n);
-		EQ(pwrite(fd, left, strlen(left), 0), (ssize_t)strlen(left));
-		ok = !tx_next();
-		memset(left, 0, sizeof(left));
-		CHECK(pread(fd, left, sizeof(left) - 1, 0) > 0);
-		EQ(pwrite(fd, "0", 1, 0), 1);
+		ok = key_without_memory(tx_next, n, &enough);
 		if (ok)
 			tx_follow();
-		else
-			CHECK(errno == ENOMEM || errno == EAGAIN || errno == ENOBUFS);
 		failed += !ok;
 		say(100);
 		hear(100);
 		device += count("TlsCurrTxDevice") == 1;
-		if (atoi(left))
-			break;
 	}
-	report->nth = 0;
 	/* Of the key's own there are few; the rest is for the device's context, without which it goes on */
 	CHECK(failed > 1);
 	CHECK(device > 3);
@@ -1430,13 +1438,23 @@ static void take_update(void)
 }
 
 /* k's next key for receiving */
-static void rx_next(void)
+static int rx_try(void)
 {
 	struct ref_epoch e = { 0 };
+	int ret, err;
 
-	derive(&e, ++rx_key);
-	EQ(tls_key(k, TLS_RX, &e), 0);
+	derive(&e, rx_key + 1);
+	ret = tls_key(k, TLS_RX, &e);
+	err = errno;
 	ref_free(&e);
+	rx_key += !ret;
+	errno = err;
+	return ret;
+}
+
+static void rx_next(void)
+{
+	EQ(rx_try(), 0);
 }
 
 static bool rx_waits(void)
@@ -1570,6 +1588,7 @@ static void gro_waits(long ns)
 
 static void gro_does_not_wait(void)
 {
+	sh("ip netns exec far sysctl -qw net.ipv4.tcp_autocorking=1");
 	gro_waits(0);
 	hurry();
 	undo = NULL;
@@ -1590,7 +1609,7 @@ static void rx2_gro(void)
 		rec_out(REF_DATA, SEED, 0, 500);
 		get(k, SEED, 0, 500);
 		EQ(getsockopt(r, IPPROTO_TCP, TCP_INFO, &ti, &len), 0);
-		/* Whole segments, and none of them the last */
+		/* Whole segments, and none of them the last; one by one, as what TCP sends together says that it is to be pushed */
 		part = 4 * ti.tcpi_snd_mss;
 		rx_seal_next();
 		burst_data(500, 9000);
@@ -1598,8 +1617,10 @@ static void rx2_gro(void)
 		gro_waits(200000000);
 		/* And the other end neither, as it is told nothing */
 		EQ(sh("ip -n far route change 10.0.0.0/24 dev sn1 src 10.0.0.2 rto_min 2s"), 0);
+		EQ(sh("ip netns exec far sysctl -qw net.ipv4.tcp_autocorking=0"), 0);
 		seen = count("rx_tls_decrypted_packets");
-		EQ(send(r, burst, part, MSG_MORE), part);
+		for (size_t at = 0; at < part; at += ti.tcpi_snd_mss)
+			EQ(send(r, burst + at, ti.tcpi_snd_mss, MSG_MORE), ti.tcpi_snd_mss);
 		UNTIL(count("rx_tls_decrypted_packets") >= seen + 4);
 		rx_next();
 		waits = (size_t)queued(k, SIOCINQ) < part;
@@ -1810,6 +1831,121 @@ static void rx4_refused_by(void (*off)(void), void (*on)(void), const char *why)
 	finish();
 }
 
+/* The n-th allocation of the key's fails, for every n, those for the device's context among them: it has that at once */
+static void rx4_memory(void)
+{
+	int failed = 0, fallback = 0;
+	bool enough = false;
+
+	start();
+	for (unsigned int n = 1; n < 200 && !enough; n++) {
+		bool ok;
+
+		rec_out(REF_DATA, SEED, 0, 100);
+		rec_bytes(REF_HANDSHAKE, key_update, sizeof(key_update));
+		rx_seal_next();
+		get(k, SEED, 0, 100);
+		take_update();
+		ok = key_without_memory(rx_try, n, &enough);
+		if (!ok) {
+			ERR(recv(k, buf, 100, MSG_DONTWAIT), EKEYEXPIRED);
+			rx_next();
+		}
+		failed += !ok;
+		fallback += count("TlsCurrRxSw");
+		rec_out(REF_DATA, SEED, 100, 1000);
+		get(k, SEED, 100, 1000);
+	}
+	CHECK(enough);
+	CHECK(failed > 1);
+	/* In the driver, and in the device's command queue */
+	CHECK(window || fallback > 1);
+	EQ(grown("TlsRxRekeyFallback"), fallback);
+	rec_bytes(REF_HANDSHAKE, key_update, sizeof(key_update));
+	rx_seal_next();
+	take_update();
+	rx_next();
+	rx_drain();
+	EQ(grown("TlsDecryptError"), 0);
+	snprintf(report->note, sizeof(report->note), "%d keys were refused, %d for the device", failed, fallback);
+	finish();
+}
+
+/* Keys and records without end, in no time that is the same */
+static void *rx_sayer(void *arg)
+{
+	uint64_t off = 0;
+
+	(void)arg;
+	for (uint64_t i = 0; !__atomic_load_n(&stop, __ATOMIC_SEQ_CST); i++) {
+		for (uint64_t j = 0; j < ref_mix(seed + i) % 4; j++) {
+			size_t len = 100 + ref_mix(seed + i + j) % 15000;
+
+			rec_out(REF_DATA, SEED, off, len);
+			off += len;
+		}
+		rec_bytes(REF_HANDSHAKE, key_update, sizeof(key_update));
+		rx_seal_next();
+		usleep(ref_mix(seed + i) % 3000);
+	}
+	shutdown(r, SHUT_WR);
+	return NULL;
+}
+
+static void *rx_reader(void *arg)
+{
+	static uint8_t got[REF_MAX];
+	uint64_t off = 0;
+	uint8_t type;
+	ssize_t n;
+
+	(void)arg;
+	while ((n = tls_recv_type(k, &type, got, sizeof(got), 0)) > 0) {
+		if (type == REF_HANDSHAKE) {
+			rx_next();
+			continue;
+		}
+		SAME(got, SEED, off, (size_t)n);
+		off += (uint64_t)n;
+	}
+	EQ(n, 0);
+	return NULL;
+}
+
+/* The device goes down, or is reset, somewhere between KeyUpdate, key, and the device's having it */
+static void rx4_race(void)
+{
+	pthread_t t[2];
+
+	for (uint64_t i = 0; i < 6; i++) {
+		start();
+		stop = false;
+		CHECK(!pthread_create(&t[0], NULL, rx_sayer, NULL));
+		CHECK(!pthread_create(&t[1], NULL, rx_reader, NULL));
+		UNTIL(grown("TlsRxRekeyOk") > 5);
+		usleep(ref_mix(seed * 100 + i) % 20000);
+		if (i % 2) {
+			EQ(sh("ethtool -t sn0 offline >/dev/null"), 0);
+		} else {
+			link_down();
+			link_up();
+		}
+		UNTIL(carrier("sn0"));
+		mark();
+		UNTIL(i % 2 ? grown("rx_tls_ctx") > 0 : grown("TlsRxRekeyOk") > 5);
+		__atomic_store_n(&stop, true, __ATOMIC_SEQ_CST);
+		pthread_join(t[0], NULL);
+		pthread_join(t[1], NULL);
+		EQ(grown("TlsDecryptError"), 0);
+		if (i % 2 == 0) {
+			EQ(rx_waits(), 0);
+			EQ(count("TlsCurrRxSw"), 1);
+		}
+		seed++;
+		finish();
+	}
+}
+
 static void rx4_feature(void)
 {
 	rx4_refused_by(features_off, features_on, "TlsRxSwFeature");
@@ -1996,7 +2132,9 @@ static const struct {
 	{ "rx 4: a wrong key ends it, and no wrong byte is read", rx4_wrong },
 	{ "rx 4: a refusal costs nothing, with the feature off", rx4_feature },
 	{ "rx 4: a refusal costs nothing, by the NIC", rx4_nic },
+	{ "rx 4: no memory costs nothing", rx4_memory },
 	{ "rx 4: a device that is gone costs nothing", rx4_down },
+	{ "rx 4: keys race the device's going down, and its reset", rx4_race },
 	{ "rx 5: nothing is read or readable before the key", rx5 },
 };
 

@@ -205,6 +205,16 @@ static void content_pattern(struct content *ct, uint64_t seed)
 	*ct = (struct content){ data, PATTERN_PERIOD, PATTERN_PERIOD + MAX_CHUNK, -1 };
 }
 
+static int cmd_pattern(uint64_t seed)
+{
+	struct content ct;
+
+	content_pattern(&ct, seed);
+	if (fwrite(ct.data, 1, ct.size, stdout) != ct.size || fflush(stdout))
+		die(1, "pattern: %s", strerror(errno));
+	return 0;
+}
+
 static void content_file(struct content *ct, const char *name)
 {
 	struct stat st;
@@ -1445,10 +1455,12 @@ static const char usage[] =
 	"                     [--connections N] [--port-base P] [--stop-every N] [--markers]\n"
 	"       tcp_tool recv PORT [TLS] [CONTENT] [--bytes N] [--connections N] [--port-base P]\n"
 	"                     [--ktls [--queued N]] [--read N] [--blind [--markers]]\n"
+	"       tcp_tool pattern [--seed N]\n"
 	"\n"
 	"sink   counts bytes and prints their SHA-256, one line a connection, without end unless\n"
 	"       --connections says so; --discard: the kernel drops the bytes, nothing is copied\n"
 	"send   sends, closes, waits for the peer to close, prints one line\n"
+	"pattern   prints the pattern that connections carry, once: for who looks for it on a wire\n"
 	"recv   checks every record and byte, prints one line a connection; 1 if any was wrong\n"
 	"\n"
 	"TLS: --tls 1.2|1.3   send: by kTLS, or with --tls-user right here; recv: right here, or\n"
@@ -1543,6 +1555,7 @@ static const struct option long_options[] = {
 /* Sets of options: what was given, and what a subcommand knows */
 #define BIT(opt)	(1u << ((opt) - OPT_ALERT))
 #define SINK_OPTIONS	(BIT(OPT_DISCARD) | BIT(OPT_CONNECTIONS))
+#define PATTERN_OPTIONS	BIT(OPT_SEED)
 #define BOTH_OPTIONS	(BIT(OPT_ALERT) | BIT(OPT_BYTES) | BIT(OPT_BEFORE) | BIT(OPT_CIPHER) | BIT(OPT_CONNECTIONS) | \
 			 BIT(OPT_FILE) | BIT(OPT_PORT_BASE) | BIT(OPT_READY) | BIT(OPT_SEED) | BIT(OPT_TLS))
 #define RECV_OPTIONS	(BOTH_OPTIONS | BIT(OPT_BLIND) | BIT(OPT_KTLS) | BIT(OPT_MARKERS) | BIT(OPT_QUEUED) | \
@@ -1690,7 +1703,7 @@ int main(int argc, char **argv)
 	struct options opt = { .version = TLS_1_2_VERSION, .chunk = 16384, .read = READ_BUF, .seed = 1 };
 	unsigned int given, known;
 	struct rlimit fds;
-	bool sink, sender;
+	bool sink, sender, pattern;
 	char **arg;
 
 	/* getopt_long() moves what is no option behind the options */
@@ -1702,17 +1715,20 @@ int main(int argc, char **argv)
 	}
 	sink = !strcmp(arg[0], "sink");
 	sender = !strcmp(arg[0], "send");
-	if (!sink && !sender && strcmp(arg[0], "recv"))
-		die(2, "%s: sink, send or recv", arg[0]);
-	if (argc - optind != (sender ? 3 : 2)) {
+	pattern = !strcmp(arg[0], "pattern");
+	if (!sink && !sender && !pattern && strcmp(arg[0], "recv"))
+		die(2, "%s: sink, send, recv or pattern", arg[0]);
+	if (argc - optind != (pattern ? 1 : sender ? 3 : 2)) {
 		fputs(usage, stderr);
 		return 2;
 	}
-	known = sink ? SINK_OPTIONS : sender ? SEND_OPTIONS : RECV_OPTIONS;
+	known = sink ? SINK_OPTIONS : sender ? SEND_OPTIONS : pattern ? PATTERN_OPTIONS : RECV_OPTIONS;
 	for (int i = 0; long_options[i].name; i++) {
 		if (given & ~known & BIT(long_options[i].val))
 			die(2, "%s: no such option: --%s", arg[0], long_options[i].name);
 	}
+	if (pattern)
+		return cmd_pattern(opt.seed);
 	if (!sink && !opt.connections)
 		opt.connections = 1;
 	if (opt.ktls && opt.connections > 1 && !opt.port_base)

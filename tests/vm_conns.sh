@@ -15,6 +15,7 @@ two_ns || give_up "no two ports"
 # thousand NAME: the receiver tells connections apart by their ports
 thousand() {
 	local device sw sealed peak now
+	watch_pattern
 	device=$(tls_stat TlsTxDevice) sw=$(tls_stat TlsTxSw) sealed=$(stat hw_tls_tx_bytes) peak=0
 	stream_start near 10.0.0.2 --tls 1.2 --connections $conns --port-base 10000 --bytes 10K || give_up "no receiver"
 	while ! ended "$stream_tx"; do
@@ -23,6 +24,7 @@ thousand() {
 		sleep 0.1
 	done
 	stream_ok "$1: all content of $conns connections is right" 60
+	nothing_clear "$1: nothing in the clear"
 	is $(($(tls_stat TlsTxDevice) - device)) $conns "$1: the core counts all as offloaded"
 	is $(($(tls_stat TlsTxSw) - sw)) 0 "$1: the core counts none as software"
 	# a look takes a while, and the first may end meanwhile

@@ -19,13 +19,15 @@ has_link() { has_carrier '' sn0 && has_carrier far sn1; }
 # --- the driver looks at queues that are not full ---
 
 wait_for 20 has_link
-transfer "before the stall" near 10.0.0.2 --connections 4 --bytes 1M
+transfer "before the stall, in the clear" near 10.0.0.2 --connections 4 --bytes 1M
 counters_mark near
 model stall 0 on
 ping -c 1 -W 1 10.0.0.2 >/dev/null
 check "one packet stuck: the device is reset" wait_for 20 more_than resets "${counters_was[near.resets]}"
 is "$(dmesg_since | grep -c 'NETDEV WATCHDOG')" 0 "one packet stuck: not by the stack's watchdog"
 model stall 0 off
+# From here on all is sealed
+watch_pattern
 counters_read near
 # Each queue that stands still counts, and the ping may have had company
 between "$(grown near tx_timeouts)" 1 8 "one packet stuck: it is counted"
@@ -64,6 +66,7 @@ stream_ok "after a reset: all content is right"
 counters_read near
 between "$(grown near tx_tls_sw_fallback_packets)" 1 20000 "after a reset: packets that software sealed are counted"
 between "$(grown near tx_tls_sw_fallback_bytes)" 1 12500000 "after a reset: and their bytes"
+nothing_clear "nothing in the clear"
 
 # --- a dead device has no interface ---
 

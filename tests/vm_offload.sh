@@ -6,7 +6,8 @@
 # and nothing crosses the wire in the clear.
 #
 # Version, cipher, IPv4 and IPv6, send, sendfile and zero-copy sendfile, sizes of messages, TSO, GRO and MTU meet in pairs:
-# each two values of two of them are together in some stream. Each with each, by hand:
+# each two values of two of them are together in some stream of each direction, and half of these streams run in both at
+# once. Each with each, by hand:
 #
 #   FULL=1 tests/vm.sh --timeout 7200 -- tests/vm_offload.sh
 #

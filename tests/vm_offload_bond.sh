@@ -44,6 +44,7 @@ begins() {
 	wire_watch /tmp/file
 	why_mark
 	engines_mark
+	echo 1 >$tracing/events/ktls/tls_records/enable
 	fallback=$(tls_stat TlsTxFallback) keys=$(tls_stat TlsTxRekeyOk)
 	sealed=$(of_both hw_tls_tx_bytes) opened=$(of_both hw_tls_rx_bytes)
 	port=$((port + 20))
@@ -125,6 +126,8 @@ no_carrier() { [ "$(cat /sys/class/net/sn0/carrier)" = 0 ]; }
 check "$name" wait_for 10 no_carrier
 survives "$name"
 between $(($(tls_stat TlsTxFallback) - fallback)) 20 100000 "$name: the fallback sealed for the other one"
+check "$name: the core says why" grep -q 'tls_engine: .* tx engine: other device' $tracing/trace
+check "$name: until they are closed" grep -q 'tls_records: .* tx engine: other device' $tracing/trace
 is "$(why)" "" "$name: the contexts stay"
 model link 0 up >/dev/null
 check "$name: it comes back" wait_for 20 slaves_up
@@ -235,6 +238,27 @@ wait_for 20 has_carrier '' vlan0
 why_mark
 transfer "$name: all content is right" near 10.7.0.2 --tls 1.3 --file /tmp/file
 is "$(why)" "TxSwNoDevice 1" "$name: the core says why it is software's"
+
+# A connection of the device's whose packets leave by the VLAN above it, for a while
+name="route to a VLAN above the device"
+ip addr add 10.0.0.1/24 dev sn0 && far ip addr add 10.0.0.2/24 dev sn1
+ip route replace 10.9.0.2 via 10.0.0.2 dev sn0 src 10.9.0.1
+far ip route replace 10.9.0.1 via 10.0.0.1 dev sn1 src 10.9.0.2
+pace $((200000 / ${slowness:-1})) sn0
+wire_watch /tmp/file
+nic=$(stat_of sn0 hw_tls_tx_bytes)
+stream_start near 10.9.0.2 --tls 1.3 --file /tmp/file --bytes 2M || give_up "$name: no stream"
+check "$name: the device seals" wait_for 30 sn0_seals
+fallback=$(tls_stat TlsTxFallback)
+ip route replace 10.9.0.2 via 10.7.0.2 dev vlan0 src 10.9.0.1
+check "$name: then the fallback does" wait_for 30 fell_back
+ip route replace 10.9.0.2 via 10.0.0.2 dev sn0 src 10.9.0.1
+nic=$(stat_of sn0 hw_tls_tx_bytes)
+check "$name: and the device again" wait_for 30 sn0_seals
+ended "$stream_tx" && not_ok "$name: the stream was over before"
+pace off sn0
+stream_ok "$name: all content is right"
+nothing_clear "$name: nothing in the clear"
 ip link del vlan0 && far ip link del vlan1
 
 is "$(drops)" "" "no packet was dropped"

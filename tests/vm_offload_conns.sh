@@ -22,11 +22,13 @@ all_gone() { [ "$(stat hw_tls_ctx)$(stat hw_tls_rx_ctx)" = 00 ]; }
 # round N: as many connections that send, then as many that receive
 round() {
 	local version=1.$((2 + $1 % 2)) name="round $1"
+	watch_pattern "$1"
 	stream_start near 10.0.0.2 --tls $version --connections $conns --port-base 10000 --bytes 1500 --seed "$1" || give_up "$name: no streams"
 	stream_ok "$name: $conns connections that send, TLS $version"
 	opening_start 10.0.0.1 --tls $version --connections $conns --port-base 10000 --bytes 1500 --seed "$1" -- --tls-user ||
 		give_up "$name: no streams"
 	stream_ok "$name: $conns connections that receive, TLS $version"
+	nothing_clear "$name: nothing in the clear"
 	check "$name: no context is left in the device" wait_for 30 all_gone
 }
 

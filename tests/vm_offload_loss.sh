@@ -18,11 +18,20 @@ seed=${SEED:-1}
 percent() { echo $(($1 * 1000 / ($2 > 0 ? $2 : 1))); }
 show() { echo "$(($1 / 10)).$(($1 % 10)) %"; }
 
+# acks_late near|far TIME: what that end sends is so much later; 0: no more
+acks_late() {
+	local dev=sn0
+	[ "$1" = near ] || dev=sn1
+	if [ "$2" = 0 ]; then at "$1" tc qdisc del dev $dev root; else at "$1" tc qdisc replace dev $dev root netem delay "$2" limit 10000; fi
+}
+
 # rough NAME BYTES OPENED WIRE-SETTINGS...: both ways; the versions in turn, or both if it is 1 % loss. OPENED: percent of
-# the bytes that the NIC opens, at least; whole records, without software's help, may be less by ten
+# the bytes that the NIC opens, at least; whole records, without software's help, may be less by ten. acks=TIME: only what
+# the receiver sends is late, by so much
 rough() {
-	local name=$1 bytes=$2 opened=$3 version versions share whole n
+	local name=$1 bytes=$2 opened=$3 version versions share whole n acks=
 	shift 3
+	[[ $1 != acks=* ]] || { acks=${1#acks=} && shift; }
 	n=$(records $((bytes)) 16384)
 	turn=$([ "$turn" = 1.2 ] && echo 1.3 || echo 1.2)
 	versions=$turn
@@ -32,9 +41,11 @@ rough() {
 		model wire clear >/dev/null
 		model "wire $* seed=$seed" >/dev/null || { not_ok "$name" "the model takes no '$*'"; continue; }
 
+		[ -z "$acks" ] || acks_late far "$acks" || give_up "no netem"
 		counters_mark near
 		offload_stream tx 4 --tls $version --bytes $bytes -- || give_up "no stream: $(stream_said)"
 		stream_ok "$name, $version: sent"
+		[ -z "$acks" ] || acks_late far 0
 		counters_read near
 		is "$(records_received) $(grown near TlsTxDeviceRecords)" "$n $n" "$name, $version: $n records are the NIC's to seal"
 		share=$(percent "$(grown near tx_tls_sw_fallback_bytes)" "$(grown near tx_tls_encrypted_bytes)")
@@ -44,9 +55,11 @@ rough() {
 		is "$(grown near TlsTxFallbackDrop)$(grown near tx_tls_drop_bypass_req)" 00 "$name, $version: nothing had to be dropped"
 		repaired=$((repaired + $(grown near tx_tls_ooo)))
 
+		[ -z "$acks" ] || acks_late near "$acks"
 		counters_mark near
 		offload_stream rx 4 --tls $version --bytes $bytes -- || give_up "no stream: $(stream_said)"
 		stream_ok "$name, $version: received"
+		[ -z "$acks" ] || acks_late near 0
 		counters_read near
 		share=$(grown near hw_tls_rx_bytes)
 		share=$(percent "$share" $((share + $(grown near hw_tls_rx_skip_bytes))))
@@ -64,6 +77,7 @@ rough() {
 }
 
 offload_start
+modprobe -q sch_netem
 repaired=0 turn=1.2
 M=1048576
 
@@ -76,6 +90,8 @@ rough "3 % reordering" $((2 * M)) 40 reorder=3
 rough "2 % duplicates" $((2 * M)) 90 dup=2
 rough "1 % corruption" $((2 * M)) 65 corrupt=1
 rough "late" $((2 * M)) 99 delay=3000
+rough "late acknowledgments" $((2 * M)) 99 acks=40ms
+rough "late acknowledgments, 1 % loss" $((2 * M)) 60 acks=40ms loss=1
 rough "all of it" $((2 * M)) 40 loss=1 reorder=1 dup=1 corrupt=0.1
 sysctl -qw net.ipv4.tcp_sack=0
 at far sysctl -qw net.ipv4.tcp_sack=0

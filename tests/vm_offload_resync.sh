@@ -4,7 +4,8 @@
 # The three forms in which the kernel's interface lets a driver find out where in the stream a record begins: it asks and is
 # answered, it is given hints, it announces its questions (enum tls_offload_sync_type). The sealnic's driver asks; its
 # parameter rx_resync makes it use the other ones. In each form, in both versions of TLS, what our core says is true and
-# comes when it must, record by record and on a wire that loses and reorders, from a seed (SEED).
+# comes when it must, record by record and on a wire that loses and reorders, from a seed (SEED). With FULL=1, the figures of
+# Documentation/offload.rst besides.
 #
 # timeout: 300
 . "$(dirname "$0")/guest-lib.sh"
@@ -65,6 +66,23 @@ done
 step_end "$name"
 is "$(grown near TlsRxDeviceRecords) $(grown near TlsRxDeviceResync)" "1 2" "$name: none in between"
 
+# More records than the log has room for between the packet and the question: 20 in each step, and the question comes with
+# the fourth packet. That one is in vain, and the next ones must be true.
+form_is async
+name="async, more records than places"
+stepping 1.3 50 400 20
+reader_stops
+step 3
+counters_mark near
+model tls-lose 0 >/dev/null
+step 9
+reader_goes_on
+step_end "$name"
+diag "$name: the NIC opened $(grown near TlsRxDeviceRecords) of 400; asked and told $(grown near TlsRxDeviceResync) times," \
+	"$(grown near hw_tls_rx_resync_ok) of them helped, $(grown near hw_tls_rx_resync_stale) came too late"
+between "$(grown near hw_tls_rx_resync_ok)" 1 10 "$name: the NIC finds back"
+true_said "$name"
+
 # The log is the driver's memory, and the driver has let go of the connection
 form_is async
 name="async, the device goes down"
@@ -104,6 +122,31 @@ for version in 1.2 1.3; do
 		nothing_clear "$name: nothing in the clear"
 	done
 done
+
+# The figures of offload.rst: 256 records without a pause, and the place is lost five times
+lose_five_times() {
+	local version=$1 form=$2 i
+	form_is "$form"
+	far tc qdisc replace dev sn1 root fq maxrate 8000000
+	counters_mark near
+	offload_stream rx 4 --tls "$version" --bytes 4M -- || give_up "no stream: $(stream_said)"
+	for i in 1 2 3 4 5; do
+		nap 0.6
+		model tls-lose 0 >/dev/null
+	done
+	ended "$stream_tx" && not_ok "five times, $form, $version" "it was over before"
+	stream_ok "five times, $form, $version"
+	counters_read near
+	far tc qdisc del dev sn1 root
+	diag "five times, $form, $version: the NIC was lost $(grown near hw_tls_rx_lost) times, and opened" \
+		"$(grown near TlsRxDeviceRecords) of 256"
+	true_said "five times, $form, $version"
+}
+if [ -n "${FULL:-}" ]; then
+	for version in 1.2 1.3; do
+		for form in request async hint; do lose_five_times $version $form; done
+	done
+fi
 form_is request
 
 offload_end

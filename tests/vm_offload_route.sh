@@ -62,6 +62,8 @@ for version in "1.2 10.9.0.1 10.9.0.2" "1.3 fd09::1 fd09::2"; do
 	more "$name: the NIC seals" stat_of sn0 hw_tls_tx_bytes
 	more "$name: and opens" stat_of sn0 hw_tls_rx_bytes
 
+	routed=$(tls_stat TlsTxSwRoute)
+	engines_mark
 	by 2
 	more "$name: they leave by the other NIC" bytes sn2 tx
 	more "$name: and come by it" bytes sn2 rx
@@ -70,6 +72,9 @@ for version in "1.2 10.9.0.1 10.9.0.2" "1.3 fd09::1 fd09::2"; do
 	enough=10 more "$name: the fallback seals" tls_stat TlsTxFallback
 	more "$name: software opens" bytes sn2 rx
 	is "$(nic_bytes)" "$nic" "$name: the first NIC does nothing meanwhile"
+	between $(($(tls_stat TlsTxSwRoute) - routed)) 1 20 "$name: the core says why"
+	is "$(engines | grep -c 'tx other device')" 1 "$name: the tracepoint too"
+	engines_mark
 
 	by 0
 	more "$name: back again, the NIC seals" stat_of sn0 hw_tls_tx_bytes
@@ -77,6 +82,7 @@ for version in "1.2 10.9.0.1 10.9.0.2" "1.3 fd09::1 fd09::2"; do
 	fallback=$(tls_stat TlsTxFallback)
 	more "$name: and goes on" stat_of sn0 hw_tls_tx_bytes
 	is "$(tls_stat TlsTxFallback)" "$fallback" "$name: the fallback has nothing to do"
+	is "$(engines | grep -c 'tx device')" 1 "$name: the tracepoint has that"
 	is "$(current) $(why)" "1 0 1 0 " "$name: both were the device's all the time"
 
 	by 2

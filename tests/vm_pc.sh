@@ -24,6 +24,7 @@ check "there is RAM above 4 GiB" grep -q '^100000000-.*System RAM' /proc/iomem
 nic=$(stat hw_tls_tx_bytes)
 transfer "plain" near 10.0.0.2 --connections 8 --bytes 512K
 transfer "plain, the other way, over IPv6" far fd00::1 --connections 8 --bytes 512K
+watch_pattern
 transfer "sealed" near 10.0.0.2 --tls 1.2 --bytes 2M
 between $(($(stat hw_tls_tx_bytes) - nic)) $((2 << 20)) 10000000 "the NIC sealed it"
 
@@ -68,6 +69,7 @@ is "$(why)" "TxSwVersion 1" "TLS 1.3: software has it, as the device does not kn
 is "$(stat tx_tls_add_failed) $(stat hw_tls_tx_records)" "$failed $nic" "and was not asked"
 transfer "TLS 1.2" near 10.0.0.2 --tls 1.2 --bytes 1M
 is $(($(stat hw_tls_tx_records) - nic)) 64 "TLS 1.2: the NIC sealed it"
+nothing_clear "nothing in the clear"
 
 check "unplug" operator unplug 0
 check "replug" operator replug 0

@@ -26,15 +26,28 @@ sysctl -qw net.ipv6.conf.sn0.disable_ipv6=1
 ip neigh replace 10.0.0.2 lladdr "$(far cat /sys/class/net/sn1/address)" dev sn0 nud permanent
 "$test" content >/tmp/content
 
-# tx 7: what happens while a context is retired; "add" is there to see that something is
-modules='p:rekey/retire tls:tls_hw_retire_tx
+# tx 6 and 7: what happens while a context comes and goes
+probes='p:rekey/retire tls:tls_hw_retire_tx
 r:rekey/retired tls:tls_hw_retire_tx
+p:rekey/last tls:tls_hw_retire_last_tx
+r:rekey/lasted tls:tls_hw_retire_last_tx
+p:rekey/reopen tls:tls_hw_reopen_tx
+r:rekey/reopened tls:tls_hw_reopen_tx
+p:rekey/add sealnic:sealnic_tls_dev_add
+p:rekey/del sealnic:sealnic_tls_dev_del
+p:rekey/open crypto_alloc_aead
+p:rekey/close tls:tls_epoch_close
 p:rekey/sync synchronize_net
-p:rekey/del sealnic:sealnic_tls_dev_del'
+p:rekey/lock down_read sem=%di:x64
+p:rekey/unlock up_read sem=%di:x64'
 traced=
 if [ -w $tracing/kprobe_events ]; then
-	echo "$modules" >$tracing/kprobe_events && mkdir $tracing/instances/rekey &&
-		echo 1 >$tracing/instances/rekey/events/rekey/enable && traced=y
+	echo "$probes" >$tracing/kprobe_events && mkdir $tracing/instances/rekey || give_up "no probes"
+	lock=$(sed -n 's/^\([0-9a-f]*\) [dDbB] tls_device_lock\t.*/0x\1/p' /proc/kallsyms)
+	for event in lock unlock; do
+		echo "sem == $lock" >$tracing/instances/rekey/events/rekey/$event/filter || give_up "no filter for $lock"
+	done
+	echo 1 >$tracing/instances/rekey/events/rekey/enable && traced=y
 fi
 
 # tx 8: as in vm_ktls_alloc.sh, for the calls that ask for it
@@ -63,12 +76,28 @@ if [ -n "$traced" ]; then
 	echo >$tracing/kprobe_events
 	# By task; PID is behind the last hyphen of the first column
 	awk '{ match($0, /-[0-9]+ +\[/); pid = substr($0, RSTART, RLENGTH) }
-		/ retire:/ { at[pid] = 1 } / retired:/ { at[pid] = 0 } / sync:/ && at[pid] { at[pid] = 2 }
-		/ del:/ && at[pid] == 1 { early++ } / del:/ && at[pid] == 2 { late++ }
-		END { print early + 0, late + 0 }' /tmp/trace >/tmp/retired
-	read -r early late </tmp/retired
-	between "$late" 10 1000000 "tx 7: contexts are retired after a grace period"
+		/ retire:/ || / last:/ { gone[pid] = "early"; what[pid] = / last:/ ? "last" : "old" }
+		/ retired:/ || / lasted:/ { gone[pid] = "" }
+		/ reopen:/ { new[pid] = "never" }
+		/ reopened:/ { new[pid] = "" }
+		/ add:/ && new[pid] { new[pid] = "early" }
+		/ sync:/ { if (gone[pid]) gone[pid] = "late"; if (new[pid] == "early") new[pid] = "late" }
+		/ del:/ && gone[pid] { n[what[pid] gone[pid]]++ }
+		/ close:/ && new[pid] ~ /early|late/ { n["new" new[pid]]++ }
+		/ lock:/ { locked[pid] = 1 }
+		/ unlock:/ { locked[pid] = 0 }
+		/ add:/ && locked[pid] { n["added"]++ }
+		/ open:/ { n[locked[pid] ? "under" : "outside"]++ }
+		END { print n["oldlate"] + 0, n["lastlate"] + 0, n["newlate"] + 0, n["oldearly"] + n["lastearly"] + n["newearly"],
+			n["outside"] + 0, n["added"] + 0, n["under"] + 0 }' /tmp/trace >/tmp/retired
+	read -r old last new early outside added under </tmp/retired
+	between "$old" 10 1000000 "tx 7: contexts are retired after a grace period"
+	between "$last" 1 1000000 "tx 7: so are those that make room for the next"
+	between "$new" 1 1000000 "tx 7: so are new ones that the device refused"
 	is "$early" 0 "tx 7: and none before"
+	between "$added" 10 1000000 "tx 6: devices get contexts under tls_device_lock"
+	between "$outside" 10 1000000 "tx 6: transforms are made outside of it"
+	is "$under" 0 "tx 6: and none under it"
 else
 	skip "tx 7: contexts are retired after a grace period" "no kprobes in this kernel"
 fi

@@ -10,6 +10,8 @@
 load_driver || give_up "sealnic.ko does not load"
 two_ns || give_up "no two ports"
 
+watch_pattern
+
 # table ROUND: 32 connections at once; their setsockopt()s must all succeed, or the sender fails
 table() {
 	local device sw failed add
@@ -66,6 +68,7 @@ check "afterwards the table is empty" wait_for 10 contexts_gone
 is "$(stat rx_tls_ctx)" "$(stat rx_tls_del)" "the driver thinks so too"
 
 table "second round"
+nothing_clear "nothing in the clear"
 is "$(stat cmd_failed)" 0 "a full table is no failed command"
 is "$(stat hw_tls_tx_unexpected)$(stat hw_tls_tx_malformed)$(stat hw_tls_tx_no_ctx)" 000 "the device had to drop nothing"
 finish

@@ -77,6 +77,7 @@ two_ns || give_up "no two ports"
 
 # --- nothing happens: everything is opened by the NIC ---
 
+watch_pattern
 for version in $versions; do
 	for cipher in aes128 aes256; do
 		for host in 10.0.0.1 fd00::1; do
@@ -109,6 +110,8 @@ opening "MTU 9000" 10.0.0.1 --tls 1.2 --bytes 4M -- --tls-user
 perfect "MTU 9000"
 ip link set sn0 mtu 1500 && far ip link set sn1 mtu 1500
 
+nothing_clear "nothing in the clear"
+
 # --- what must not be touched ---
 
 counters_mark near
@@ -116,6 +119,8 @@ transfer "plain TCP" far 10.0.0.1 --bytes 1M
 transfer "records for user space" far 10.0.0.1 --tls 1.2 --bytes 1M -- --tls-user
 counters_read near
 is "$(grown near rx_tls_decrypted_packets)$(grown near hw_tls_rx_skip)" 00 "connections without a context are nobody's business"
+
+watch_pattern
 
 # --- a wire that is not perfect ---
 
@@ -291,6 +296,7 @@ stream_ok "rmmod: the same connection goes on, and all content is right"
 
 opening_under_way 1G
 dmesg_mark
+nothing_clear "nothing in the clear, until the model goes"
 check "the model is killed" operator model-kill
 given_up() { [ "$(dmesg_since | grep -c 'device does not answer any more')" = 2 ]; }
 check "dead: the driver gives both up" wait_for 20 given_up

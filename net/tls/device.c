@@ -970,7 +970,8 @@ enum tls_why tls_hw_reopen_rx(struct sock *sk)
  *
  * Context: any.
  *
- * Return: the reason; TLS_WHY_NOT if the device has it, or there is no key.
+ * Return: the reason; TLS_WHY_NOT if the device has it, or there is no key; TLS_WHY_ROUTE if the
+ * device has it, and packets are sealed by software, as they leave by another.
  */
 enum tls_why tls_why(const struct tls_conn *conn, bool tx)
 {
@@ -981,6 +982,8 @@ enum tls_why tls_why(const struct tls_conn *conn, bool tx)
 	if (conf == TLS_HW && (why == TLS_WHY_NOT || why == TLS_WHY_REKEY) &&
 	    READ_ONCE(conn->hw->down))
 		return TLS_WHY_DOWN;
+	if (conf == TLS_HW && why == TLS_WHY_NOT && tx && READ_ONCE(conn->hw->away))
+		return TLS_WHY_ROUTE;
 	return why;
 }
 
@@ -996,8 +999,12 @@ enum tls_why tls_why(const struct tls_conn *conn, bool tx)
 int tls_get_conf(const struct tls_conn *conn, bool tx)
 {
 	u8 conf = tx ? conn->ctx.tx_conf : conn->ctx.rx_conf;
+	enum tls_why why;
 
-	return conf == TLS_HW && tls_why(conn, tx) != TLS_WHY_NOT ? TLS_SW : conf;
+	if (conf != TLS_HW)
+		return conf;
+	why = tls_why(conn, tx);
+	return why == TLS_WHY_NOT || why == TLS_WHY_ROUTE ? TLS_HW : TLS_SW;
 }
 
 /**
@@ -1051,6 +1058,20 @@ void tls_hw_resync_tx(struct sock *sk)
 	conn->tx.n.resyncs++;
 	tls_stat_inc(sk, TLS_STAT_TX_DEVICE_RESYNC);
 	clear_bit_unlock(TLS_TX_SYNC_SCHED, &conn->ctx.flags);
+}
+
+/**
+ * tls_hw_away() - what was sealed by the device leaves by another, or does so no more
+ * @sk: the socket
+ * @away: by another
+ *
+ * Context: softirq, or process with softirqs off.
+ */
+void tls_hw_away(struct sock *sk, bool away)
+{
+	/* Packets of more than one queue may meet */
+	if (xchg(&tls_conn(sk)->hw->away, away) != away)
+		tls_hw_note(sk, true, away ? TLS_WHY_ROUTE : TLS_WHY_NOT);
 }
 
 /**

@@ -251,13 +251,20 @@ struct sk_buff *tls_validate_xmit_skb(struct sock *sk, struct net_device *dev, s
 	const struct tls_conn *conn = tls_conn(sk);
 	struct net_device *holder = rcu_dereference_bh(conn->ctx.netdev);
 
-	/*
-	 * What is not plaintext a driver passes on as it is: from before the offload, or sealed
-	 * while the device waited for a key
-	 */
-	if (likely(!READ_ONCE(conn->hw->leaving)) ? reaches(dev, holder) :
-						    holder == dev && !skb_is_decrypted(skb))
+	if (likely(!READ_ONCE(conn->hw->leaving))) {
+		bool away = !reaches(dev, holder);
+
+		if (unlikely(away != READ_ONCE(conn->hw->away)) && skb_is_decrypted(skb))
+			tls_hw_away(sk, away);
+		if (likely(!away))
+			return skb;
+	} else if (holder == dev && !skb_is_decrypted(skb)) {
+		/*
+		 * What is not plaintext a driver passes on as it is: from before the offload, or
+		 * sealed while the device waited for a key
+		 */
 		return skb;
+	}
 	skb = seal_skb(sk, skb);
 	/*
 	 * Another driver, and bonding, would take it for a packet to seal, by its socket, and even

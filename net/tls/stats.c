@@ -59,6 +59,7 @@ static const char * const names[TLS_STAT_NUM] = {
 	WHY(TLS_WHY_REFUSED, "Refused"),
 	WHY(TLS_WHY_DOWN, "Down"),
 	WHY(TLS_WHY_REKEY, "Rekey"),
+	[TLS_STAT_TX_WHY + TLS_WHY_ROUTE - 1] = "TlsTxSwRoute",
 };
 
 /**
@@ -82,6 +83,8 @@ static int tls_stat_show(struct seq_file *seq, void *v)
 	for (i = 0; i < TLS_STAT_NUM; i++) {
 		unsigned long sum = 0;
 
+		if (!names[i])
+			continue;
 		for_each_possible_cpu(cpu)
 			sum += READ_ONCE(per_cpu_ptr(net->stats, cpu)->count[i]);
 		seq_printf(seq, "%-32s\t%lu\n", names[i], sum);

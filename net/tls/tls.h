@@ -115,6 +115,7 @@ enum tls_why {
 	TLS_WHY_REFUSED,	/* the driver refused for another reason, or there was no memory */
 	TLS_WHY_DOWN,		/* the device went down */
 	TLS_WHY_REKEY,		/* the device does not have the newest key yet */
+	TLS_WHY_ROUTE,		/* they are the device's, but packets leave by another: sending only */
 	TLS_WHY_NUM
 };
 
@@ -190,6 +191,7 @@ struct tls_hw_rx {
  * @detached: the program has closed the socket; under tls_device_lock
  * @down: the device went down. Written under tls_device_lock, read without.
  * @leaving: nothing may go to the device for sealing any more. Read without lock.
+ * @away: the last packet in plaintext was for another device. Without lock.
  * @tx_rekey: the device does not have the newest key for sending, and will get it. Set under
  *	tls_device_lock and the socket's lock, cleared under the latter, read without.
  * @tx_rekey_seq: TCP sequence number of the first byte that no older key has sealed
@@ -207,6 +209,7 @@ struct tls_hw {
 	bool detached;
 	bool down;
 	bool leaving;
+	bool away;
 	bool tx_rekey;
 	bool retiring;
 	bool rx_rekey;
@@ -326,7 +329,7 @@ enum tls_stat {
 	TLS_STAT_TX_FALLBACK,
 	TLS_STAT_TX_FALLBACK_DROP,
 	TLS_STAT_TX_DEVICE_RESYNC,
-	TLS_STAT_TX_WHY,	/* one for each enum tls_why but the first */
+	TLS_STAT_TX_WHY,	/* one for each enum tls_why but the first; some have no name */
 	TLS_STAT_RX_WHY = TLS_STAT_TX_WHY + TLS_WHY_NUM - 1,
 	TLS_STAT_NUM = TLS_STAT_RX_WHY + TLS_WHY_NUM - 1
 };
@@ -478,6 +481,7 @@ void tls_hw_record_add(struct sock *sk, struct tls_record_info *rec, const struc
 		       u32 n, u32 len);
 void tls_hw_resync_tx(struct sock *sk);
 void tls_hw_note(struct sock *sk, bool tx, enum tls_why why);
+void tls_hw_away(struct sock *sk, bool away);
 void tls_hw_fallback(struct sock *sk, u32 seq, u32 len, int err);
 enum tls_why tls_why(const struct tls_conn *conn, bool tx);
 int tls_get_conf(const struct tls_conn *conn, bool tx);

@@ -120,7 +120,8 @@ TRACE_EVENT(tls_rekey,
 			 { TLS_WHY_TABLE_FULL, "table full" },	\
 			 { TLS_WHY_REFUSED, "refused" },	\
 			 { TLS_WHY_DOWN, "device down" },	\
-			 { TLS_WHY_REKEY, "rekey" })
+			 { TLS_WHY_REKEY, "rekey" },		\
+			 { TLS_WHY_ROUTE, "other device" })
 
 /* Who seals or opens from here on: the device, or software, and why */
 TRACE_EVENT(tls_engine,

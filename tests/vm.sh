@@ -26,7 +26,7 @@
 #
 # The script runs on this machine's own root file system, which it cannot write to; what it writes lives in the guest's
 # memory, except for /out. Its output appears here as it comes. In the output directory are left: dmesg, console.log
-# (the kernel's warnings, also of a guest that died), model.log and qemu.log.
+# (the kernel's warnings, also of a guest that died), model.log, qemu.log and cpu.log.
 #
 # The guest can order what only the outside can do ("operator" in guest-lib.sh; serve() below is the list).
 set -euo pipefail
@@ -360,7 +360,7 @@ else
 	echo "vm: the guest died, and QEMU ended with status $status; they said:" >&2
 	tail -n 5 "$out/qemu.log" >&2
 	# A triple fault leaves no word in the guest's log
-	grep -A 8 'Triple fault' "$out/cpu.log" >&2 || :
+	grep -A 8 'Triple fault' "$out/cpu.log" >&2 2>/dev/null || :
 fi
 # From the first report on, where there is one: its head says more than its end.
 grep -m 1 -A 40 -E 'BUG|Oops|WARNING|KASAN|general protection|panic|INFO: ' "$out/console.log" >&2 || tail -n 40 "$out/console.log" >&2 || :

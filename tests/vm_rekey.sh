@@ -26,7 +26,7 @@ sysctl -qw net.ipv6.conf.sn0.disable_ipv6=1
 ip neigh replace 10.0.0.2 lladdr "$(far cat /sys/class/net/sn1/address)" dev sn0 nud permanent
 "$test" content >/tmp/content
 
-# tx 6 and 7: what happens while a context comes and goes
+# tx 5, 6 and 7: what happens while a context comes and goes
 probes='p:rekey/retire tls:tls_hw_retire_tx
 r:rekey/retired tls:tls_hw_retire_tx
 p:rekey/last tls:tls_hw_retire_last_tx
@@ -39,12 +39,16 @@ p:rekey/open crypto_alloc_aead
 p:rekey/close tls:tls_epoch_close
 p:rekey/sync synchronize_net
 p:rekey/lock down_read sem=%di:x64
-p:rekey/unlock up_read sem=%di:x64'
+p:rekey/unlock up_read sem=%di:x64
+p:rekey/wlock down_write sem=%di:x64
+p:rekey/wunlock up_write sem=%di:x64'
 traced=
-if [ -w $tracing/kprobe_events ]; then
+lock=$(sed -n 's/^\([0-9a-f]*\) [dDbB] tls_device_lock\t.*/0x\1/p' /proc/kallsyms)
+if [ -w $tracing/kprobe_events ] && [ -n "$lock" ]; then
 	echo "$probes" >$tracing/kprobe_events && mkdir $tracing/instances/rekey || give_up "no probes"
-	lock=$(sed -n 's/^\([0-9a-f]*\) [dDbB] tls_device_lock\t.*/0x\1/p' /proc/kallsyms)
-	for event in lock unlock; do
+	# What is lost would be taken for what did not happen
+	echo 16384 >$tracing/instances/rekey/buffer_size_kb
+	for event in lock unlock wlock wunlock; do
 		echo "sem == $lock" >$tracing/instances/rekey/events/rekey/$event/filter || give_up "no filter for $lock"
 	done
 	echo 1 >$tracing/instances/rekey/events/rekey/enable && traced=y
@@ -71,6 +75,7 @@ nothing_clear "nothing in the clear"
 
 if [ -n "$traced" ]; then
 	cp $tracing/instances/rekey/trace /tmp/trace
+	lost=$(cat $tracing/instances/rekey/per_cpu/cpu*/stats | awk '/^overrun|^dropped/ { n += $2 } END { print n }')
 	echo 0 >$tracing/instances/rekey/events/rekey/enable
 	rmdir $tracing/instances/rekey
 	echo >$tracing/kprobe_events
@@ -84,22 +89,24 @@ if [ -n "$traced" ]; then
 		/ sync:/ { if (gone[pid]) gone[pid] = "late"; if (new[pid] == "early") new[pid] = "late" }
 		/ del:/ && gone[pid] { n[what[pid] gone[pid]]++ }
 		/ close:/ && new[pid] ~ /early|late/ { n["new" new[pid]]++ }
-		/ lock:/ { locked[pid] = 1 }
-		/ unlock:/ { locked[pid] = 0 }
-		/ add:/ && locked[pid] { n["added"]++ }
+		/ w?lock:/ { locked[pid] = 1 }
+		/ w?unlock:/ { locked[pid] = 0 }
+		/ add:/ || / del:/ { n[locked[pid] ? "locked" : "bare"]++ }
 		/ open:/ { n[locked[pid] ? "under" : "outside"]++ }
 		END { print n["oldlate"] + 0, n["lastlate"] + 0, n["newlate"] + 0, n["oldearly"] + n["lastearly"] + n["newearly"],
-			n["outside"] + 0, n["added"] + 0, n["under"] + 0 }' /tmp/trace >/tmp/retired
-	read -r old last new early outside added under </tmp/retired
+			n["locked"] + 0, n["bare"] + 0, n["outside"] + 0, n["under"] + 0 }' /tmp/trace >/tmp/retired
+	read -r old last new early locked bare outside under </tmp/retired
+	is "$lost" 0 "tx 6 and 7: no event was lost"
 	between "$old" 10 1000000 "tx 7: contexts are retired after a grace period"
 	between "$last" 1 1000000 "tx 7: so are those that make room for the next"
 	between "$new" 1 1000000 "tx 7: so are new ones that the device refused"
 	is "$early" 0 "tx 7: and none before"
-	between "$added" 10 1000000 "tx 6: devices get contexts under tls_device_lock"
+	between "$locked" 20 1000000 "tx 5: devices get and lose contexts under tls_device_lock"
+	is "$bare" 0 "tx 5: and none without"
 	between "$outside" 10 1000000 "tx 6: transforms are made outside of it"
 	is "$under" 0 "tx 6: and none under it"
 else
-	skip "tx 7: contexts are retired after a grace period" "no kprobes in this kernel"
+	skip "tx 5, 6 and 7: contexts come under a lock and go after a grace period" "no kprobes in this kernel"
 fi
 
 # Every transition that rekey.rst draws is seen: who had a direction of a connection, and who has it next

@@ -85,7 +85,7 @@ for version in $versions; do
 			counters_mark near
 			for chunk in 1000 1433 16384; do
 				opening "$version $cipher to $host in records of $chunk" $host --tls "$version" --cipher $cipher \
-					--seed $chunk --bytes 2M -- --tls-user --chunk $chunk
+					--bytes 2M -- --tls-user --chunk $chunk
 			done
 			perfect "$version $cipher to $host"
 			is $(($(tls_stat TlsRxDevice) - device)) 3 "$version $cipher to $host: the core counts them as offloaded"

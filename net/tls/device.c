@@ -569,7 +569,7 @@ bool tls_hw_detach(struct sock *sk)
 		tls_stat_add(sk, rx_hw ? TLS_STAT_CURR_RX_DEVICE : TLS_STAT_CURR_RX_SW, -1);
 	if (!attached)
 		return false;
-	hw->detached = true;
+	WRITE_ONCE(hw->detached, true);
 	tls_rekey_detach(sk);
 	netdev = rcu_dereference_protected(conn->ctx.netdev, lockdep_is_held(&tls_device_lock));
 	rx_del(hw, netdev);
@@ -745,6 +745,7 @@ static enum tls_why add_tx(struct sock *sk, struct net_device *netdev, struct tl
 		WRITE_ONCE(conn->tx.why, TLS_WHY_NOT);
 		tls_stat_inc(sk, TLS_STAT_CURR_TX_DEVICE);
 		WRITE_ONCE(hw->leaving, false);
+		WRITE_ONCE(hw->away, false);
 		attach(sk, netdev);
 		if (old) {
 			WRITE_ONCE(hw->old, old);
@@ -1061,17 +1062,29 @@ void tls_hw_resync_tx(struct sock *sk)
 }
 
 /**
- * tls_hw_away() - what was sealed by the device leaves by another, or does so no more
+ * tls_hw_away() - what is the device's to seal leaves by another, or does so no more
  * @sk: the socket
  * @away: by another
+ *
+ * It is told as long as the device seals the next record, too.
  *
  * Context: softirq, or process with softirqs off.
  */
 void tls_hw_away(struct sock *sk, bool away)
 {
-	/* Packets of more than one queue may meet */
-	if (xchg(&tls_conn(sk)->hw->away, away) != away)
-		tls_hw_note(sk, true, away ? TLS_WHY_ROUTE : TLS_WHY_NOT);
+	struct tls_conn *conn = tls_conn(sk);
+	struct tls_hw *hw = conn->hw;
+	unsigned long flags;
+
+	/* Packets of more than one queue may meet, and the device's going down */
+	spin_lock_irqsave(&conns_lock, flags);
+	if (hw->away != away && !hw->leaving) {
+		WRITE_ONCE(hw->away, away);
+		/* Nobody counts a connection that the program has closed */
+		if (READ_ONCE(conn->tx.why) == TLS_WHY_NOT && !READ_ONCE(hw->detached))
+			tls_hw_note(sk, true, away ? TLS_WHY_ROUTE : TLS_WHY_NOT);
+	}
+	spin_unlock_irqrestore(&conns_lock, flags);
 }
 
 /**

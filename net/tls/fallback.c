@@ -267,11 +267,12 @@ struct sk_buff *tls_validate_xmit_skb(struct sock *sk, struct net_device *dev, s
 	}
 	skb = seal_skb(sk, skb);
 	/*
-	 * Another driver, and bonding, would take it for a packet to seal, by its socket, and even
-	 * if the feature is off now. That the socket is not told when it has left costs little, and
-	 * lasts as long as the route is another one, or until the device has lost its context.
+	 * Another driver, bonding, and the device's own driver below a VLAN or the like, would take
+	 * it for a packet to seal, by its socket, and even if the feature is off now. That the
+	 * socket is not told when it has left costs little, and lasts as long as the route is
+	 * another one, or until the device has lost its context.
 	 */
-	if (skb && (dev->tlsdev_ops || netif_is_bond_master(dev)))
+	if (skb && (dev->tlsdev_ops || !list_empty(&dev->adj_list.lower)))
 		skb_orphan(skb);
 	return skb;
 }

@@ -221,7 +221,9 @@ void tls_rekey_rx_try(struct sock *sk)
 	struct tls_conn *conn = tls_conn(sk);
 	enum tls_why why;
 
-	if (!conn->hw->rx_rekey || conn->hw->rx->draining || conn->rx.key_update)
+	/* Without a device there is nothing to wait for */
+	if (!conn->hw->rx_rekey ||
+	    ((conn->hw->rx->draining || conn->rx.key_update) && !READ_ONCE(conn->hw->down)))
 		return;
 	why = tls_hw_reopen_rx(sk);
 	if (!why) {

@@ -188,10 +188,11 @@ struct tls_hw_rx {
  * @old: the one before, for who may still look at it; under tls_device_lock
  * @rx: context for receiving, or NULL
  * @rx_added: the device holds @rx; under tls_device_lock
- * @detached: the program has closed the socket; under tls_device_lock
+ * @detached: the program has closed the socket; under tls_device_lock, read without
  * @down: the device went down. Written under tls_device_lock, read without.
  * @leaving: nothing may go to the device for sealing any more. Read without lock.
- * @away: the last packet in plaintext was for another device. Without lock.
+ * @away: the last packet in plaintext was for another device; not kept up while @leaving. Read
+ *	without lock.
  * @tx_rekey: the device does not have the newest key for sending, and will get it. Set under
  *	tls_device_lock and the socket's lock, cleared under the latter, read without.
  * @tx_rekey_seq: TCP sequence number of the first byte that no older key has sealed

@@ -18,6 +18,7 @@
 #include <fcntl.h>
 #include <linux/ethtool.h>
 #include <linux/filter.h>
+#include <linux/sock_diag.h>
 #include <linux/sockios.h>
 #include <net/if.h>
 #include <netinet/in.h>
@@ -1157,24 +1158,56 @@ static void alarmed(int sig)
 	(void)sig;
 }
 
-/*
- * A key has to wait only if TCP has no memory for the record that it ends, not even for the packet's head. How much that
- * has left over is its secret, so it is asked with more and more, @n records, in front of it. Does the key not come through?
- */
-static bool key_waits(int n)
+static void mem_open(void)
 {
-	if (mem_fd < 0) {
-		mem_fd = open("/proc/sys/net/ipv4/tcp_mem", O_RDWR);
-		CHECK(mem_fd >= 0 && read(mem_fd, mem_old, sizeof(mem_old) - 1) > 0);
-		mem_hog();
-	}
+	if (mem_fd >= 0)
+		return;
+	mem_fd = open("/proc/sys/net/ipv4/tcp_mem", O_RDWR);
+	CHECK(mem_fd >= 0 && read(mem_fd, mem_old, sizeof(mem_old) - 1) > 0);
+	mem_hog();
+}
+
+/* Bytes that the socket has left over of the memory it was granted */
+static uint32_t left_over(int fd)
+{
+	uint32_t info[SK_MEMINFO_VARS] = { 0 };
+	socklen_t len = sizeof(info);
+
+	EQ(getsockopt(fd, SOL_SOCKET, SO_MEMINFO, info, &len), 0);
+	return info[SK_MEMINFO_FWD_ALLOC];
+}
+
+static size_t front[9];
+static int fronts;
+
+/*
+ * A record has to wait for memory only if TCP has none for it, not even for the packet's head: behind some others, as the
+ * first ones are never refused, and when little is left over, which is not under anybody's control. So @try it with others.
+ */
+static void say_front(uint64_t try)
+{
+	fronts = 0;
+	do {
+		front[fronts] = 300 + ref_mix(seed + 10 * try + (uint64_t)fronts) % 700;
+		say(front[fronts++]);
+	} while (fronts < (int)ARRAY_SIZE(front) && (fronts < 4 || left_over(k) < 100 || left_over(k) > 500));
+	say_flags(50, MSG_MORE);
+}
+
+static void hear_front(void)
+{
+	for (int i = 0; i < fronts; i++)
+		hear(front[i]);
+}
+
+/* A key for which the record that it ends has to wait; false: it need not, and is set */
+static bool key_waits(uint64_t try)
+{
+	mem_open();
 	start();
 	set_int(k, SOL_SOCKET, SO_SNDBUF, 100000);
-	/* Behind something, as the first packet is never refused */
 	deaf(r);
-	for (int i = 0; i < n; i++)
-		say(500);
-	say_flags(50, MSG_MORE);
+	say_front(try);
 	mem_limit();
 	nonblock(k, true);
 	if (!tx_next()) {
@@ -1189,14 +1222,13 @@ static bool key_waits(int n)
 }
 
 /* There is memory, and the key came through */
-static void key_through(int n)
+static void key_through(void)
 {
 	say(300);
 	hears(r);
-	for (int i = 0; i < n; i++)
-		hear(500);
+	hear_front();
 	hear(50);
-	EQ(grown("TlsTxDeviceRecords"), n + 1);
+	EQ(grown("TlsTxDeviceRecords"), fronts + 1);
 	tx_follow();
 	hear(300);
 	acknowledged();
@@ -1208,7 +1240,7 @@ static void tx10_wait(void)
 	int waited = 0;
 
 	CHECK(!sigaction(SIGALRM, &(struct sigaction){ .sa_handler = alarmed }, NULL));
-	for (int i = 1; i < 9 && waited < 2; i++) {
+	for (uint64_t i = 0; i < 50 && waited < 2; i++) {
 		if (key_waits(i)) {
 			EQ(setitimer(ITIMER_REAL, &often, NULL), 0);
 			ERR(tx_next(), EINTR);
@@ -1221,13 +1253,12 @@ static void tx10_wait(void)
 			EQ(tx_next(), 0);
 			waited++;
 		}
-		key_through(i);
+		key_through();
 		tx_is_device();
 		sealed_by_device(500);
 		finish();
 	}
-	if (!waited)
-		skip("TCP always had memory");
+	CHECK(waited);
 }
 
 static bool set_done;
@@ -1251,7 +1282,7 @@ static void tx6_memory(void)
 {
 	bool waited = false;
 
-	for (int i = 1; i < 9 && !waited; i++) {
+	for (uint64_t i = 0; i < 50 && !waited; i++) {
 		waited = key_waits(i);
 		if (waited) {
 			pthread_t t;
@@ -1265,13 +1296,63 @@ static void tx6_memory(void)
 			mem_and_link();
 			pthread_join(t, NULL);
 		}
-		key_through(i);
+		key_through();
 		if (waited)
 			tx_is_software();
 		finish();
 	}
-	if (!waited)
-		skip("TCP always had memory");
+	CHECK(waited);
+}
+
+/* 6. The worker, who finds no memory for a record that goes first */
+static void tx6_worker(void)
+{
+	bool waited = false;
+
+	mem_open();
+	for (uint64_t i = 0; i < 50 && !waited; i++) {
+		size_t left = 0;
+
+		start();
+		set_int(k, SOL_SOCKET, SO_SNDBUF, 100000);
+		deaf(k);
+		say(1000);
+		tx_rekey();
+		hear(1000);
+		hear_rekey();
+		deaf(r);
+		say_front(i);
+		mem_limit();
+		hears(k);
+		/* For the data there may be no memory, but they acknowledge all under the device's key */
+		rec_out(REF_DATA, SEED, 0, 1);
+		for (int j = 0; j < fronts; j++)
+			left += front[j] + REF_HDR + 1 + REF_TAG;
+		/* And the record that is held, if it has gone */
+		UNTIL((size_t)queued(k, SIOCOUTQ) <= left + 100);
+		usleep(100000 * slowness);
+		waited = tx_waits();
+		if (waited) {
+			undo = mem_and_link;
+			EQ(sh("ip link set sn0 down"), 0);
+			CHECK(tx_waits());
+			link_up();
+		}
+		mem_restore();
+		hears(r);
+		get(k, SEED, 0, 1);
+		say(100);
+		hear_front();
+		hear(150);
+		UNTIL(!tx_waits());
+		EQ(grown("TlsTxRekeyAborted"), waited);
+		if (waited)
+			tx_is_software();
+		else
+			tx_is_device();
+		finish();
+	}
+	CHECK(waited);
 }
 
 static void refuses_none(void)
@@ -1334,23 +1415,29 @@ static void tx10_nic(void)
 }
 
 /* The table of the device has no room for both: it loses the old key first */
+/* A connection that has a context of the device's; false: it has no room */
+static bool filler(int fd[2])
+{
+	struct ref_epoch e = { 0 };
+
+	wire_pair(fd, 0);
+	for (int i = 0; i < 2; i++)
+		EQ(setsockopt(fd[i], SOL_SOCKET, SO_LINGER, &(struct linger){ 1, 0 }, sizeof(struct linger)), 0);
+	EQ(tls_ulp(fd[0]), 0);
+	derive(&e, 500);
+	EQ(tls_key(fd[0], TLS_TX, &e), 0);
+	ref_free(&e);
+	return !count("TlsCurrTxSw");
+}
+
 static void tx10_full(void)
 {
-	long ctx = count("TlsCurrTxDevice");
-	struct ref_epoch e = { 0 };
-	int fd[2], n;
+	int fd[2], n = 0;
+	long ctx;
 
 	start();
-	/* One direction each, until one gets nothing any more */
-	for (n = 0; n < 64; n++) {
-		wire_pair(fd, 0);
-		EQ(tls_ulp(fd[0]), 0);
-		derive(&e, 500);
-		EQ(tls_key(fd[0], TLS_TX, &e), 0);
-		if (count("TlsCurrTxSw"))
-			break;
-	}
-	CHECK(n < 64);
+	while (filler(fd))
+		CHECK(++n < 64);
 	ctx = count("TlsCurrTxDevice");
 	for (int i = 0; i < 3; i++) {
 		say(500);
@@ -1365,7 +1452,40 @@ static void tx10_full(void)
 	}
 	EQ(grown("TlsTxRekeyFallback"), 0);
 	none_dropped();
-	ref_free(&e);
+	finish();
+}
+
+/* While the worker takes the context, to make room, there is room, and another key */
+static void tx10_room(void)
+{
+	int fd[64][2], n = 0;
+
+	start();
+	while (filler(fd[n]))
+		CHECK(++n < 64);
+	close(fd[n][0]);
+	close(fd[n][1]);
+	for (int i = 0; i < 15; i++) {
+		say(500);
+		hear(500);
+		acknowledged();
+		UNTIL(count("TlsCurrTxDevice") == n + 1);
+		EQ(tx_next(), 0);
+		usleep(ref_mix(seed + (uint64_t)i) % 3000);
+		close(fd[0][0]);
+		close(fd[0][1]);
+		for (int j = 0; j < 20; j++) {
+			EQ(tx_next(), 0);
+			usleep(500);
+		}
+		tx_opened = tx_key - 1;
+		tx_follow();
+		UNTIL(!tx_waits() && count("tx_tls_ctx") - count("tx_tls_del") == n);
+		EQ(count("TlsCurrTxDevice"), n);
+		sealed_by_device(500);
+		CHECK(filler(fd[0]));
+	}
+	none_dropped();
 	finish();
 }
 
@@ -2213,9 +2333,11 @@ static const struct {
 	{ "tx 9: the NIC gets the live record number", tx9 },
 	{ "tx 10: a key that has to wait may be interrupted, or does not wait", tx10_wait },
 	{ "tx 6: a key that has to wait does not stall RTNL", tx6_memory },
+	{ "tx 6: a worker that has to wait does not stall RTNL", tx6_worker },
 	{ "tx 10: a refusal lasts until the next key, with the feature off", tx10_feature },
 	{ "tx 10: a refusal lasts until the next key, by the NIC", tx10_nic },
 	{ "tx 10: a full table takes the next key", tx10_full },
+	{ "tx 10: room in a full table, and another key, while it makes room", tx10_room },
 	{ "tx 12: an idle sender gets the NIC back", tx12_idle },
 	{ "tx 12: close while the key waits", tx12_close },
 	{ "rx 1: records of the new key right behind the KeyUpdate", rx1_update },

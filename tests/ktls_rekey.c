@@ -1312,6 +1312,7 @@ static void tx6_worker(void)
 	mem_open();
 	for (uint64_t i = 0; i < 50 && !waited; i++) {
 		size_t left = 0;
+		bool down;
 
 		start();
 		set_int(k, SOL_SOCKET, SO_SNDBUF, 100000);
@@ -1331,11 +1332,11 @@ static void tx6_worker(void)
 		/* And the record that is held, if it has gone */
 		UNTIL((size_t)queued(k, SIOCOUTQ) <= left + 100);
 		usleep(100000 * slowness);
-		waited = tx_waits();
-		if (waited) {
+		down = tx_waits();
+		if (down) {
 			undo = mem_and_link;
 			EQ(sh("ip link set sn0 down"), 0);
-			CHECK(tx_waits());
+			waited = tx_waits();
 			link_up();
 		}
 		mem_restore();
@@ -1345,8 +1346,8 @@ static void tx6_worker(void)
 		hear_front();
 		hear(150);
 		UNTIL(!tx_waits());
-		EQ(grown("TlsTxRekeyAborted"), waited);
-		if (waited)
+		CHECK(!waited || grown("TlsTxRekeyAborted") == 1);
+		if (down)
 			tx_is_software();
 		else
 			tx_is_device();
@@ -2181,13 +2182,10 @@ static void rx4_down(void)
 	take_update();
 	link_down();
 	rx_next();
+	/* Nothing to wait for, whatever is still to be read */
+	EQ(rx_waits(), 0);
 	link_up();
 	get(k, SEED, 500, 9000);
-	for (int i = 0; i < 100 && rx_waits(); i++) {
-		rec_out(REF_DATA, SEED, 0, 16000);
-		get(k, SEED, 0, 16000);
-	}
-	EQ(rx_waits(), 0);
 	EQ(grown("TlsRxRekeyAborted"), 1);
 	EQ(count("TlsCurrRxSw"), 1);
 	EQ(grown("rx_tls_ctx"), 0);

@@ -115,7 +115,7 @@ enum tls_why {
 	TLS_WHY_REFUSED,	/* the driver refused for another reason, or there was no memory */
 	TLS_WHY_DOWN,		/* the device went down */
 	TLS_WHY_REKEY,		/* the device does not have the newest key yet */
-	TLS_WHY_ROUTE,		/* they are the device's, but packets leave by another: sending only */
+	TLS_WHY_ROUTE,		/* they are the device's to seal, but packets leave by another */
 	TLS_WHY_NUM
 };
 

@@ -314,7 +314,7 @@ if [ -s "$results/failures" ]; then
 	cat "$results/failures"
 	# Once more without all that was said, for who sees only the end of this
 	echo
-	grep -E '^[a-z0-9_-]+: ' "$results/failures"
+	grep -E '^[a-z0-9_-]+: ' "$results/failures" || :
 fi
 echo "$passed passed, $failed failed"
 [ $failed = 0 ] && [ $passed -gt 0 ]

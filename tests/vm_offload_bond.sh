@@ -181,6 +181,17 @@ ip link set sn0 nomaster
 is "$(current)" "$((6 - tx0)) $tx0 $((6 - rx0)) $rx0" "$name: what it had is software's"
 survives "$name"
 
+# leaves_by VIA DEVICE: a stream that sn0 seals, and then it takes another way
+leaves_by() {
+	wire_watch /tmp/file
+	nic=$(stat_of sn0 hw_tls_tx_bytes)
+	stream_start near 10.9.0.2 --tls 1.3 --file /tmp/file --bytes 2M || give_up "$name: no stream"
+	check "$name: the device seals" wait_for 30 sn0_seals
+	fallback=$(tls_stat TlsTxFallback)
+	ip route replace 10.9.0.2 via "$1" dev "$2" src 10.9.0.1
+	check "$name: then the fallback does" wait_for 30 fell_back
+}
+
 # --- from a device of its own to a bond that does not have it ---
 
 name="route to a bond of others"
@@ -193,13 +204,7 @@ ip route replace 10.9.0.2 via 10.0.0.2 dev sn0 src 10.9.0.1
 far ip route replace 10.9.0.1 via 10.8.0.1 dev bond1 src 10.9.0.2
 pace 200000 sn0
 tc qdisc replace dev bond0 root fq maxrate 1600000
-wire_watch /tmp/file
-nic=$(stat_of sn0 hw_tls_tx_bytes)
-stream_start near 10.9.0.2 --tls 1.3 --file /tmp/file --bytes 2M || give_up "$name: no stream"
-check "$name: the device seals" wait_for 30 sn0_seals
-fallback=$(tls_stat TlsTxFallback)
-ip route replace 10.9.0.2 via 10.8.0.2 dev bond0 src 10.9.0.1
-check "$name: then the fallback does" wait_for 30 fell_back
+leaves_by 10.8.0.2 bond0
 ended "$stream_tx" && not_ok "$name: the stream was over before"
 pace off sn0
 pace_bonds off
@@ -245,13 +250,7 @@ ip addr add 10.0.0.1/24 dev sn0 && far ip addr add 10.0.0.2/24 dev sn1
 ip route replace 10.9.0.2 via 10.0.0.2 dev sn0 src 10.9.0.1
 far ip route replace 10.9.0.1 via 10.0.0.1 dev sn1 src 10.9.0.2
 pace $((200000 / ${slowness:-1})) sn0
-wire_watch /tmp/file
-nic=$(stat_of sn0 hw_tls_tx_bytes)
-stream_start near 10.9.0.2 --tls 1.3 --file /tmp/file --bytes 2M || give_up "$name: no stream"
-check "$name: the device seals" wait_for 30 sn0_seals
-fallback=$(tls_stat TlsTxFallback)
-ip route replace 10.9.0.2 via 10.7.0.2 dev vlan0 src 10.9.0.1
-check "$name: then the fallback does" wait_for 30 fell_back
+leaves_by 10.7.0.2 vlan0
 ip route replace 10.9.0.2 via 10.0.0.2 dev sn0 src 10.9.0.1
 nic=$(stat_of sn0 hw_tls_tx_bytes)
 check "$name: and the device again" wait_for 30 sn0_seals

@@ -1078,7 +1078,7 @@ void tls_hw_away(struct sock *sk, bool away)
 
 	/* Packets of more than one queue may meet, and the device's going down */
 	spin_lock_irqsave(&conns_lock, flags);
-	if (hw->away != away && !hw->leaving) {
+	if (hw->away != away && !READ_ONCE(hw->leaving)) {
 		WRITE_ONCE(hw->away, away);
 		/* Nobody counts a connection that the program has closed */
 		if (READ_ONCE(conn->tx.why) == TLS_WHY_NOT && !READ_ONCE(hw->detached))
